@@ -1,0 +1,13 @@
+"""Labels on everything we make in the docker engine: found, listed and removed by these alone."""
+
+from __future__ import annotations
+
+PREFIX = "sagemaker-harness."
+KIND = PREFIX + "kind"  # one of the kinds below
+JOB = PREFIX + "job"  # TrainingJobName or EndpointName
+HOST = PREFIX + "host"  # algo-1 … algo-N
+RUN = PREFIX + "run"  # one value per run: everything that has it goes together
+
+TRAINING = "training"
+ENDPOINT = "endpoint"
+STAGED_INPUT = "staged-input"  # content-addressed volumes that outlive a run; `harness clean` empties them

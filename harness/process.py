@@ -1,0 +1,49 @@
+"""The only door to external commands: argv lists, a deadline on every call, output kept on the error."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.errors import CommandFailed
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    seconds: float,
+    stdin: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> str:
+    """Run ``argv`` and return its standard output and error, merged.
+
+    Raises `CommandFailed` with that output when the command is missing, exits non-zero or
+    takes longer than ``seconds``.
+    """
+    try:
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            env=env,
+            cwd=cwd,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise CommandFailed(argv, "command not found") from error
+    except subprocess.TimeoutExpired as error:
+        raise CommandFailed(argv, f"no end after {seconds:g} s", _text(error.output)) from error
+    if done.returncode != 0:
+        raise CommandFailed(argv, f"exit code {done.returncode}", done.stdout)
+    return done.stdout
+
+
+def _text(output: bytes | str | None) -> str:
+    return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
