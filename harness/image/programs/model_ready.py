@@ -1,0 +1,26 @@
+#!/usr/bin/env python3
+"""The image's `model-ready [SECONDS]` command: wait until `serve` has loaded the model.
+
+Exit code 0 when it is loaded, 1 when it cannot be, 3 when neither is known in time.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+REPORTS = Path("/run/model-load")
+
+
+def main():
+    end = time.monotonic() + float(sys.argv[1] if len(sys.argv) > 1 else 480)
+    while time.monotonic() < end:
+        if (REPORTS / "loaded").exists():
+            return 0
+        if (REPORTS / "failed").exists():
+            return 1
+        time.sleep(0.02)
+    return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""The handler that TorchServe runs: the toolkit's, which also reports how loading the model went.
+
+A handler of one's own is the inference toolkit's documented extension point
+(`start_torchserve(handler_service=…)`). Everything it needs is imported while loading, so that
+an import that fails is reported like any other failure.
+"""
+
+import os
+import traceback
+from pathlib import Path
+
+REPORTS = Path("/run/model-load")
+
+
+class ModelHandler:
+    def initialize(self, context):
+        _report("loading", str(os.getpid()))
+        try:
+            from sagemaker_pytorch_serving_container.handler_service import HandlerService
+
+            self._service = HandlerService()
+            self._service.initialize(context)
+        except BaseException:  # a module that calls sys.exit() has failed as well
+            _report("failed", traceback.format_exc())
+            raise
+        _report("loaded", "")
+
+    def handle(self, data, context):
+        return self._service.handle(data, context)
+
+
+def _report(name, text):
+    part = REPORTS / ("." + name + str(os.getpid()))
+    part.write_text(text)
+    part.rename(REPORTS / name)  # whoever sees it, sees all of it
