@@ -45,5 +45,19 @@ def run(
     return done.stdout
 
 
+def start_detached(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a service that outlives us: a session of its own, no input, everything it says in ``log``.
+
+    Raises `CommandFailed` when the command is missing.
+    """
+    with log.open("ab") as output:
+        try:
+            return subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        except FileNotFoundError as error:
+            raise CommandFailed(argv, "command not found") from error
+
+
 def _text(output: bytes | str | None) -> str:
     return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
