@@ -6,6 +6,7 @@ an import that fails is reported like any other failure.
 """
 
 import os
+import time
 import traceback
 from pathlib import Path
 
@@ -22,6 +23,7 @@ class ModelHandler:
             self._service.initialize(context)
         except BaseException:  # a module that calls sys.exit() has failed as well
             _report("failed", traceback.format_exc())
+            time.sleep(10)  # `serve` ends the container meanwhile, with the traceback said once and last
             raise
         _report("loaded", "")
 
