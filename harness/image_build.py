@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 REPOSITORY = "harness-pytorch"
 BASE = "debian:bookworm-slim"
 CONTEXT = Path(__file__).parent
-MODULES = ("contract.py",)  # of the package, that the programs in the image share with us
+MODULES = ("__init__.py", "contract.py")  # of the package, that the programs in the image share with us
 BUILD_SECONDS = 3600  # without a word from the builder
 PULL_SECONDS = 20  # without a word from the registry: a closed network shall fail fast
 FREE_BYTES = 8 * 10**9
@@ -217,9 +217,10 @@ def _pull(client: DockerClient, step: Step) -> str:
     import requests
     from docker.errors import APIError
 
+    repository, _, tag = BASE.partition(":")
     usual, client.api.timeout = client.api.timeout, PULL_SECONDS
     try:
-        for message in client.api.pull(*BASE.split(":"), stream=True, decode=True):
+        for message in client.api.pull(repository, tag=tag, stream=True, decode=True):
             if "error" in message:
                 return str(message["error"]).strip()
             step.detail(str(message.get("status", "")))

@@ -1,0 +1,50 @@
+# Every target brings .venv up to date first; that costs some milliseconds when nothing changed.
+PYTHON ?= python3
+JOB ?= mnist_job/job.toml
+HOSTS ?=
+HP ?=
+LAUNCHER ?=
+INDEX ?= 0
+
+BIN := .venv/bin
+IMAGES := mnist_job/data/MNIST/raw/t10k-images-idx3-ubyte
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data local-train local-serve local-predict local-stop test bench doctor clean environment
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+environment:
+	@$(PYTHON) harness/bootstrap.py
+
+setup: environment ## set up the engine, compose and the image; the other targets do so when needed
+	@$(BIN)/harness build
+
+data: environment ## fetch MNIST into mnist_job/data, or unpack it from the folder MNIST_DIR
+	@$(BIN)/python mnist_job/prepare_data.py
+
+# The data is that of the default job; a job of your own brings its own.
+local-train: environment $(if $(filter mnist_job/job.toml,$(JOB)),data) ## train on local hosts: HOSTS=4 HP="epochs=1 lr=0.02" LAUNCHER=gloo|mpi|toolkit JOB=path
+	@$(BIN)/harness train $(JOB) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(HP),--hp "$(HP)") $(if $(LAUNCHER),--launcher $(LAUNCHER))
+
+local-serve: environment ## host the model that was trained last
+	@$(BIN)/harness serve
+
+local-predict: environment ## classify a digit of the test set with the hosted model: INDEX=7
+	@$(BIN)/harness invoke $(IMAGES) --index $(INDEX) --shape 1,28,28
+
+local-stop: environment ## stop hosting
+	@$(BIN)/harness stop
+
+test: environment ## run everything that CI runs
+	@$(BIN)/tox
+
+bench: environment ## run the benchmarks, side by side with the peers
+	@$(BIN)/python -m benchmarks
+
+doctor: environment ## show what is installed and what is missing
+	@$(BIN)/harness doctor
+
+clean: environment ## remove what runs have left in the docker engine
+	@$(BIN)/harness clean
