@@ -35,6 +35,7 @@ def run(
             env=env,
             cwd=cwd,
             check=False,
+            start_new_session=True,  # Ctrl-C is ours to handle; it must not hit the command behind our back
         )
     except FileNotFoundError as error:
         raise CommandFailed(argv, "command not found") from error

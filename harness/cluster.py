@@ -1,0 +1,158 @@
+"""Hosts in the docker engine: made from a plan, filled, started, watched, emptied and removed.
+
+Compose makes the containers, the network and the volumes, as docker-compose.yml describes them. Everything else
+goes through the engine's API, in tar streams and volumes, never through paths of this machine: the engine may be
+on another one, and nothing it writes ends up here with root as its owner.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Protocol
+
+import docker
+import yaml
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+
+from harness import contract, labels, process
+from harness.compose import Project, View, run_document
+from harness.errors import HarnessError
+from harness.plan import ClusterPlan
+from harness.staging import StagedChannel, stage_channels
+from harness.tar import text_files, tree
+
+_COMPOSE_SECONDS = 120
+
+
+class Cluster(Protocol):
+    """The hosts of one training job. Every method takes hosts by their names in the plan."""
+
+    def prepare(self) -> None:
+        """Make all hosts and give them their files and channels; nothing runs yet."""
+
+    def start(self) -> None:
+        """Start all hosts."""
+
+    def follow(self, host: str) -> Iterator[bytes]:
+        """Everything ``host`` prints, from its first byte, until it has ended."""
+
+    def wait(self, host: str) -> int:
+        """Block until ``host`` has ended; its exit code."""
+
+    def out_of_memory(self, host: str) -> bool:
+        """Whether the kernel killed ``host`` for want of memory."""
+
+    def fetch(self, host: str, path: str) -> Iterator[bytes] | None:
+        """A tar stream of ``path`` in ``host``, which need not be running; None when there is no such path."""
+
+    def stop(self, hosts: Iterable[str], grace: float) -> None:
+        """SIGTERM to all ``hosts`` at once, SIGKILL to those still there after ``grace`` seconds."""
+
+    def remove(self) -> None:
+        """Remove all that `prepare` made, in whatever state it is; safe to repeat."""
+
+
+class DockerCluster:
+    """A `Cluster` of containers. Raises `HarnessError` where the engine or compose refuses."""
+
+    def __init__(
+        self, client: docker.DockerClient, compose: Sequence[str], plan: ClusterPlan, project: Project
+    ) -> None:
+        self._client = client
+        self._compose = compose
+        self._plan = plan
+        self._project = project
+
+    def prepare(self) -> None:
+        staged = stage_channels(self._client, self._plan, self._project)
+        views = tuple(view for channel in staged for view in channel.views)
+        self._up(run_document(base_document(), self._plan, self._project, views))
+        with ThreadPoolExecutor(len(self._plan.hosts)) as pool:
+            list(pool.map(lambda host: self._fill(host.name, host.files, staged), self._plan.hosts))
+
+    def _up(self, document: dict[str, Any]) -> None:
+        argv = [*self._compose, "-p", self._project.name, "-f", "-", "up", "--no-start"]
+        process.run(argv, seconds=_COMPOSE_SECONDS, stdin=json.dumps(document))
+
+    def _fill(self, host: str, texts: Any, staged: Sequence[StagedChannel]) -> None:
+        container = self._container(host)
+        container.put_archive("/", text_files(texts))
+        container.put_archive("/", tree(self._plan.source_dir, contract.CODE_DIR))
+        for channel in staged:
+            if channel.copied_from:
+                container.put_archive("/", tree(channel.copied_from, f"{contract.DATA_DIR}/{channel.name}"))
+
+    def start(self) -> None:
+        self._each([host.name for host in self._plan.hosts], lambda container: container.start())
+
+    def follow(self, host: str) -> Iterator[bytes]:
+        stream: Iterator[bytes] = self._container(host).logs(stream=True, follow=True)
+        return stream
+
+    def wait(self, host: str) -> int:
+        return int(self._container(host).wait(timeout=None)["StatusCode"])
+
+    def out_of_memory(self, host: str) -> bool:
+        return bool(self._container(host).attrs["State"]["OOMKilled"])
+
+    def fetch(self, host: str, path: str) -> Iterator[bytes] | None:
+        try:
+            stream: Iterator[bytes]
+            stream, _ = self._container(host).get_archive(path)
+        except NotFound:
+            return None
+        return stream
+
+    def stop(self, hosts: Iterable[str], grace: float) -> None:
+        self._each(list(hosts), lambda container: container.stop(timeout=round(grace)))
+
+    def remove(self) -> None:
+        remove_run(self._client, self._project.name)
+
+    def _container(self, host: str) -> Container:
+        return self._client.containers.get(self._project.container(host))
+
+    def _each(self, hosts: list[str], action: Any) -> None:
+        with ThreadPoolExecutor(max(1, len(hosts))) as pool:
+            try:
+                list(pool.map(lambda host: action(self._container(host)), hosts))
+            except APIError as error:
+                raise HarnessError(f"the docker engine refused: {error.explanation or error}") from error
+
+
+def base_document() -> dict[str, Any]:
+    """docker-compose.yml, from the checkout or, where the package is installed, from the package."""
+    installed = Path(str(files("harness") / "docker-compose.yml"))
+    path = installed if installed.exists() else installed.parent.parent / "docker-compose.yml"
+    document: dict[str, Any] = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return document
+
+
+def remove_run(client: docker.DockerClient, run: str) -> None:
+    """Remove every container, network and volume that carries the label of ``run``."""
+    chosen = {"label": f"{labels.RUN}={run}"}
+    containers = client.containers.list(all=True, filters=chosen, ignore_removed=True)
+    with ThreadPoolExecutor(max(1, len(containers))) as pool:
+        list(pool.map(_remove_container, containers))
+    for network in client.networks.list(filters=chosen):
+        _ignoring_absence(network.remove)
+    for volume in client.volumes.list(filters=chosen):
+        _ignoring_absence(volume.remove)
+
+
+def _remove_container(container: Container) -> None:
+    _ignoring_absence(lambda: container.remove(force=True, v=True))
+
+
+def _ignoring_absence(remove: Any) -> None:
+    try:
+        remove()
+    except NotFound:
+        return  # someone else removed it first: what was wanted
+
+

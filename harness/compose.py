@@ -1,0 +1,69 @@
+"""docker-compose.yml, the one description of a host, turned into the document of one run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness import labels
+from harness.plan import ClusterPlan
+
+_MODEL = "algo-1"  # the service of docker-compose.yml that every host is made after
+
+
+@dataclass(frozen=True)
+class Project:
+    """Names in the engine that belong to one run: all of them begin with ``name``."""
+
+    name: str
+    job: str
+
+    def container(self, host: str) -> str:
+        return f"{self.name}-{host}"
+
+    def labels(self, host: str | None = None) -> dict[str, str]:
+        owned = {labels.KIND: labels.TRAINING, labels.JOB: self.job, labels.RUN: self.name}
+        return {**owned, labels.HOST: host} if host else owned
+
+
+@dataclass(frozen=True)
+class View:
+    """A host's own writable view of a channel: a volume with ``options``, mounted at ``target``."""
+
+    host: str
+    volume: str
+    target: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_document(
+    base: Mapping[str, Any], plan: ClusterPlan, project: Project, views: tuple[View, ...]
+) -> dict[str, Any]:
+    """The compose document of one run of ``plan``, for ``docker compose -f -``."""
+    model = {key: value for key, value in base["services"][_MODEL].items() if key != "build"}
+    owned = project.labels()
+    networks = {name: {**(network or {}), "labels": owned} for name, network in base["networks"].items()}
+    volumes = {name: {**(volume or {}), "labels": owned} for name, volume in base["volumes"].items()}
+    volumes |= {
+        view.volume: {"name": view.volume, "driver_opts": dict(view.options), "labels": owned} for view in views
+    }
+    services = {
+        host.name: {
+            **model,
+            "image": plan.image,
+            "hostname": host.name,
+            "container_name": project.container(host.name),
+            "command": ["train"],
+            "environment": {name: _literal(value) for name, value in host.environment.items()},
+            "labels": project.labels(host.name),
+            "volumes": [*model["volumes"], *(f"{v.volume}:{v.target}" for v in views if v.host == host.name)],
+        }
+        for host in plan.hosts
+    }
+    return {"services": services, "networks": networks, "volumes": volumes}
+
+
+def _literal(value: str) -> str:
+    """Compose would replace $NAME by a variable of the caller's; the platform passes values on unchanged."""
+    return value.replace("$", "$$")

@@ -1,0 +1,1 @@
+"""What goes into the image of a host: its Dockerfile, and the programs `train`, `serve` and `idle`."""

@@ -1,0 +1,63 @@
+"""The command that starts the user's script on one host or on all of them. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from harness.contract import Json
+
+PYTHON = "python3"
+
+
+def script_command(entry_point: str, arguments: Sequence[str]) -> list[str]:
+    """The script, run alone from /opt/ml/code."""
+    return [PYTHON, entry_point, *arguments]
+
+
+def processes_per_host(hyperparameters: Mapping[str, Json], num_gpus: int) -> int:
+    """What the job asks for, else one per GPU, else 1: never one per CPU (toolkit, runner.py)."""
+    return int(hyperparameters.get("sagemaker_mpi_num_of_processes_per_host") or num_gpus or 1)
+
+
+def horovodrun_command(
+    controller: str,
+    hosts: Sequence[str],
+    per_host: int,
+    interface: str,
+    start_seconds: int,
+    custom_mpi_options: str,
+    script: Sequence[str],
+) -> list[str]:
+    """``horovodrun`` over ``hosts``, with ``controller`` 'gloo' or 'mpi'.
+
+    Naming the interface skips Horovod's own discovery, which starts a helper on every host first.
+    """
+    command = [
+        "horovodrun",
+        f"--{controller}",
+        "-np",
+        str(per_host * len(hosts)),
+        "-H",
+        ",".join(f"{host}:{per_host}" for host in hosts),
+        "--network-interfaces",
+        interface,
+        "--start-timeout",
+        str(start_seconds),
+    ]
+    if controller == "mpi" and custom_mpi_options:
+        command.append(f"--mpi-args={shlex.join(mpirun_options(custom_mpi_options))}")
+    return [*command, *script]
+
+
+def mpirun_options(custom_mpi_options: str) -> list[str]:
+    """custom_mpi_options as mpirun takes them: ``--NCCL_DEBUG X`` is the one the toolkit interprets (mpi.py)."""
+    words = custom_mpi_options.split()
+    options: list[str] = []
+    while words:
+        word = words.pop(0)
+        if word == "--NCCL_DEBUG" and words:
+            options += ["-x", f"NCCL_DEBUG={words.pop(0)}"]
+        else:
+            options.append(word)
+    return options

@@ -1,0 +1,106 @@
+"""How the hosts of one job find each other and end together.
+
+Every follower keeps one connection to the leader: it says 'ready <host>' once its sshd is up, and the leader
+says 'exit <code>' when the script is over. A connection that breaks without that word means its other end is gone,
+so a lost host is noticed at once, in both directions. The toolkit polls and sleeps instead (mpi.py): 30 s and more.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+PORT = 7299
+
+
+class HostLost(Exception):
+    """A host went away, or never came."""
+
+
+class Leader:
+    """The leader's end of all connections."""
+
+    def __init__(self, followers: Sequence[str], port: int = PORT, address: str = "") -> None:
+        self._expected = set(followers)
+        self._connections: dict[str, socket.socket] = {}
+        self._dismissed = False
+        self._listener = socket.create_server((address, port), backlog=64)
+
+    @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
+
+    def wait_for_followers(self, seconds: float) -> None:
+        """Return once every follower is ready. Raises `HostLost`, naming those that never came."""
+        end = time.monotonic() + seconds
+        while missing := self._expected - set(self._connections):
+            self._listener.settimeout(max(0.01, end - time.monotonic()))
+            try:
+                connection, _ = self._listener.accept()
+                connection.settimeout(max(0.01, end - time.monotonic()))
+                name = _read_line(connection).removeprefix("ready ")
+            except TimeoutError as error:
+                raise HostLost(f"{', '.join(sorted(missing))} did not come within {seconds:g} s") from error
+            self._connections[name] = connection
+
+    def watch(self, lost: Callable[[str], None]) -> None:
+        """From now on, call ``lost`` from a thread with the name of the first follower that goes away."""
+        threading.Thread(target=self._watch, args=(lost,), daemon=True).start()
+
+    def _watch(self, lost: Callable[[str], None]) -> None:
+        with selectors.DefaultSelector() as selector:
+            for name, connection in self._connections.items():
+                selector.register(connection, selectors.EVENT_READ, name)
+            # Followers say nothing after 'ready': readable means gone.
+            gone = [str(key.data) for key, _ in selector.select()] if self._connections else []
+        if gone and not self._dismissed:
+            lost(gone[0])
+
+    def dismiss(self, exit_code: int) -> None:
+        """Let every follower end with ``exit_code``."""
+        self._dismissed = True
+        for connection in self._connections.values():
+            try:
+                connection.sendall(f"exit {exit_code}\n".encode())
+            except OSError:
+                continue  # that host is gone already; its own exit tells the platform so
+            finally:
+                connection.close()
+        self._listener.close()
+
+
+def follow(leader: str, host: str, seconds: float, port: int = PORT) -> int:
+    """Report ``host`` as ready and wait for the end of the job; the exit code the leader gives.
+
+    Raises `HostLost` when the leader cannot be reached in ``seconds``, or goes away.
+    """
+    with _connect(leader, seconds, port) as connection:
+        connection.sendall(f"ready {host}\n".encode())
+        connection.settimeout(None)
+        line = _read_line(connection)
+    if not line.startswith("exit "):
+        raise HostLost(f"lost {leader}, the host that leads the job")
+    return int(line.removeprefix("exit "))
+
+
+def _connect(leader: str, seconds: float, port: int) -> socket.socket:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            # Name resolution may lag behind the start of a host (developer guide): it is simply tried again.
+            return socket.create_connection((leader, port), timeout=5)
+        except OSError as error:
+            if time.monotonic() > end:
+                raise HostLost(f"{leader} was not reached within {seconds:g} s: {error}") from error
+            time.sleep(0.05)
+
+
+def _read_line(connection: socket.socket) -> str:
+    try:
+        with connection.makefile("r") as reader:
+            return reader.readline().strip()
+    except ConnectionError:
+        return ""

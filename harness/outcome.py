@@ -1,0 +1,62 @@
+"""The verdict on a job, from what all of its hosts did."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness import status
+from harness.contract import FAILURE_REASON_LIMIT
+
+_HOST = re.compile(r"\balgo-\d+\b")
+
+
+@dataclass(frozen=True)
+class HostExit:
+    """How one host ended. ``exit_code`` is the container's; ``failure`` the text of /opt/ml/output/failure."""
+
+    host: str
+    exit_code: int
+    failure: str = ""
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``ending`` is the final SecondaryStatus; ``failed_host`` the host whose failure decided."""
+
+    ending: str
+    failure_reason: str | None = None
+    failed_host: str | None = None
+
+
+def judge(exits: Sequence[HostExit], stopped_by: str | None) -> Outcome:
+    """The outcome of a job whose hosts ended in the order of ``exits``.
+
+    Completed only when every host exited 0. ``stopped_by`` is Stopped or MaxRuntimeExceeded when the job was
+    asked to end: then exit codes no longer matter, as on the platform (API reference, StopTrainingJob).
+    """
+    if stopped_by:
+        return Outcome(stopped_by)
+    bad = [item for item in exits if item.exit_code != 0]
+    if not bad:
+        return Outcome(status.COMPLETED)
+    first = bad[0]
+    return Outcome(status.FAILED, failure_reason(first, several_hosts=len(exits) > 1), first.host)
+
+
+def failure_reason(failed: HostExit, *, several_hosts: bool) -> str:
+    """``FailureReason``, at most 1,024 characters, in the words real jobs use; with several hosts one is named.
+
+    The failure text names the host itself where a launcher's leader failed because of a rank on another host.
+    """
+    text = failed.failure.strip()
+    named = not several_hosts or _HOST.search(text)
+    tail = f", exit code: {failed.exit_code}" + ("" if named else f" ({failed.host})")
+    if failed.out_of_memory:
+        text = f"OutOfMemoryError: {failed.host} was killed because it ran out of memory. {text}".strip()
+    elif not text and failed.exit_code > 128:
+        text = f"the container was killed by signal {failed.exit_code - 128}"
+    head = "AlgorithmError: "
+    return head + text[: FAILURE_REASON_LIMIT - len(head) - len(tail)] + tail

@@ -1,0 +1,98 @@
+"""The record of one run: the folder runs/<TrainingJobName> and, on every change of status, its describe.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.describe import describe_training_job
+from harness.errors import BadInput
+from harness.metrics import MetricReader
+from harness.outcome import Outcome
+from harness.status import History
+
+
+class RunRecord:
+    """Writes what a run leaves. ``folder`` must exist; ``request`` is the CreateTrainingJob request of the run."""
+
+    def __init__(
+        self, folder: Path, request: dict[str, Any], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self.folder = folder
+        self.history = History()
+        self.description: dict[str, Any] = {}
+        self._request = request
+        self._now = now
+        self._created = now()
+        (folder / "logs").mkdir(exist_ok=True)
+        _write_json(folder / "request.json", request)
+
+    def log_file(self, host: str) -> Path:
+        return self.folder / "logs" / f"{host}.log"
+
+    def move(self, secondary_status: str) -> None:
+        """Enter ``secondary_status``. Raises `status.IllegalMove`."""
+        self.history = self.history.move(secondary_status, self._now())
+        self._describe(None, None)
+
+    def finish(self, outcome: Outcome, metrics: MetricReader) -> None:
+        """Enter the final status with all that is known at the end."""
+        self.history = self.history.move(outcome.ending, self._now())
+        self._describe(outcome.failure_reason, metrics)
+
+    def _describe(self, failure_reason: str | None, metrics: MetricReader | None) -> None:
+        model = self.folder / "model.tar.gz"
+        self.description = describe_training_job(
+            self._request,
+            self.history,
+            self._created,
+            failure_reason=failure_reason,
+            metrics=metrics.latest.values() if metrics else (),
+            model_artifacts=model.absolute().as_uri() if model.exists() else None,
+        )
+        _write_json(self.folder / "describe.json", self.description)
+
+
+def make_run_folder(
+    runs: Path, base_job_name: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Path:
+    """A new folder ``runs/<TrainingJobName>``, and ``runs/latest`` pointing at it.
+
+    The name is ``base_job_name`` with the time to the millisecond, as the SDK makes it (utils.py name_from_base).
+    Two runs that start in the same millisecond get two names. Raises `BadInput` where the folder cannot be made.
+    """
+    while True:
+        at = now()
+        folder = runs / f"{base_job_name}-{at:%Y-%m-%d-%H-%M-%S}-{at.microsecond // 1000:03d}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise BadInput(f"{runs}: run folders cannot be made here: {error.strerror}") from error
+        break
+    point_at(runs / "latest", folder.name)
+    return folder
+
+
+def point_at(link: Path, target: str) -> None:
+    """Make ``link`` point at ``target`` in one move, so that nobody ever finds it missing."""
+    fresh = link.with_name(f".{link.name}-{target}")
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
+def json_text(document: Any) -> str:
+    """JSON as the run's files and --json have it; times in ISO 8601."""
+    return json.dumps(document, indent=2, default=lambda value: value.isoformat())
+
+
+def _write_json(path: Path, document: Any) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(json_text(document) + "\n")
+    part.replace(path)
+
+

@@ -1,0 +1,174 @@
+"""One training job, from the plan to the last file: read `run_training` for the story."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from harness import contract, status
+from harness.artifacts import write_archive
+from harness.cluster import Cluster
+from harness.deadline import Deadline
+from harness.errors import HarnessError
+from harness.metrics import MetricReader
+from harness.outcome import HostExit, Outcome, judge
+from harness.record import RunRecord
+from harness.tar import first_file
+
+STOP_GRACE = 120.0  # seconds between SIGTERM and SIGKILL when a job is stopped (API reference, StopTrainingJob)
+FAILURE_GRACE = 5.0  # the same for the other hosts once one has failed; the platform's own is not documented
+
+
+class Step(Protocol):
+    """A running activity; ``ok`` is set to False where it ends badly without raising."""
+
+    ok: bool
+
+
+class Reporter(Protocol):
+    """What someone watching a run is told."""
+
+    def step(self, title: str) -> AbstractContextManager[Step]: ...
+
+    def note(self, text: str) -> None: ...
+
+    def line(self, host: str, text: str) -> None:
+        """One line that ``host`` printed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job under way: its hosts, its record, what reads its metrics, and who is told."""
+
+    hosts: tuple[str, ...]
+    cluster: Cluster
+    record: RunRecord
+    metrics: MetricReader
+    reporter: Reporter
+
+
+def run_training(run: Run, *, max_run: int, retain: bool = False, grace: float = STOP_GRACE) -> Outcome:
+    """Run a planned job to its end and leave its record; Ctrl-C (`KeyboardInterrupt`) stops it as the API would.
+
+    ``max_run`` and ``grace`` are in seconds. Raises `HarnessError` when the hosts could not be brought up, after
+    recording the job as Failed; containers, network and volumes are gone by then unless ``retain``.
+    """
+    run.record.move(status.STARTING)
+    try:
+        try:
+            _bring_up(run)
+            with run.reporter.step("training") as step:
+                exits, stopped_by = _watch(run, max_run, grace)
+                step.ok = not any(item.exit_code for item in exits)
+            with run.reporter.step("collecting artifacts"):
+                run.record.move(status.UPLOADING)
+                _collect(run, exits)
+            outcome = judge(exits, stopped_by)
+        except KeyboardInterrupt:
+            run.record.move(status.STOPPING)
+            outcome = Outcome(status.STOPPED)
+        except HarnessError as error:
+            run.record.finish(Outcome(status.FAILED, f"InternalServerError: {error}"[:1024]), run.metrics)
+            raise
+        run.record.finish(outcome, run.metrics)
+    finally:
+        if not retain:
+            with run.reporter.step("removing the hosts"):
+                run.cluster.remove()
+    return outcome
+
+
+def _bring_up(run: Run) -> None:
+    run.record.move(status.DOWNLOADING)
+    with run.reporter.step(f"preparing {', '.join(run.hosts)}"):
+        run.cluster.prepare()
+    with run.reporter.step("starting the hosts"):
+        run.cluster.start()
+    run.record.move(status.TRAINING)
+
+
+def _watch(run: Run, max_run: int, grace: float) -> tuple[list[HostExit], str | None]:
+    """Every host's exit, in order, and the ending that was asked for, if any.
+
+    The job is over when *all* hosts are; the first to fail takes the others with it.
+    """
+    events: queue.Queue[HostExit] = queue.Queue()
+    for host in run.hosts:
+        threading.Thread(target=lambda name=host: events.put(_follow(run, name)), daemon=True).start()
+    deadline = Deadline(max_run, "training")
+    running = list(run.hosts)
+    exits: list[HostExit] = []
+    stopped_by: str | None = None
+    while running:
+        try:
+            ended = events.get(timeout=None if stopped_by else deadline.remaining())
+        except queue.Empty:
+            stopped_by = status.MAX_RUNTIME_EXCEEDED
+            _stop(run, running, grace, f"max_run of {max_run} s is over; stopping all hosts")
+        except KeyboardInterrupt:
+            hurry = stopped_by is not None
+            stopped_by = stopped_by or status.STOPPED
+            said = "killing all hosts" if hurry else f"stopping all hosts, {grace:g} s at most; Ctrl-C again kills them"
+            _stop(run, running, 0 if hurry else grace, said)
+        else:
+            running.remove(ended.host)
+            exits.append(ended)
+            if ended.exit_code and running and not stopped_by and not any(e.exit_code for e in exits[:-1]):
+                _stop(run, running, FAILURE_GRACE, f"{ended.host} failed; stopping {', '.join(running)}", failed=True)
+    return exits, stopped_by
+
+
+def _stop(run: Run, hosts: Iterable[str], grace: float, why: str, *, failed: bool = False) -> None:
+    """Ask ``hosts`` to end, without waiting for them."""
+    run.reporter.note(why)
+    if not failed and run.record.history.secondary_status != status.STOPPING:
+        run.record.move(status.STOPPING)
+    threading.Thread(target=run.cluster.stop, args=(tuple(hosts), grace), daemon=True).start()
+
+
+def _follow(run: Run, host: str) -> HostExit:
+    """Keep everything ``host`` prints, wait for its end, and ask what it died of."""
+    try:
+        with run.record.log_file(host).open("wb") as log:
+            for line in _lines(run.cluster.follow(host), log.write):
+                text = line.decode(errors="replace")
+                run.metrics.read(text, datetime.now(UTC))
+                run.reporter.line(host, text)
+        code = run.cluster.wait(host)
+        if code == 0:
+            return HostExit(host, 0)
+        failure = run.cluster.fetch(host, contract.FAILURE_FILE)
+        text = first_file(failure, contract.FAILURE_REASON_LIMIT) if failure else ""
+        return HostExit(host, code, text, run.cluster.out_of_memory(host))
+    except Exception as error:  # whatever it was, the job must end, and say so
+        return HostExit(host, 255, f"the engine lost sight of {host}: {error!r}")
+
+
+def _lines(chunks: Iterable[bytes], keep: Callable[[bytes], object]) -> Iterable[bytes]:
+    """Whole lines without their ends; every byte goes to ``keep`` first."""
+    rest = b""
+    for chunk in chunks:
+        keep(chunk)
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.rstrip(b"\r") for line in lines)
+    if rest:
+        yield rest
+
+
+def _collect(run: Run, exits: list[HostExit]) -> None:
+    """model.tar.gz and output.tar.gz from all hosts, also after a failure, as the platform uploads them."""
+    completed = not any(item.exit_code for item in exits)
+    for path, name, always in (
+        (contract.MODEL_DIR, "model.tar.gz", completed),
+        (contract.OUTPUT_DATA_DIR, "output.tar.gz", False),
+    ):
+        clashes = write_archive(
+            {host: run.cluster.fetch(host, path) for host in run.hosts}, run.record.folder / name, even_empty=always
+        )
+        if clashes:
+            run.reporter.note(f"{name}: several hosts wrote {', '.join(clashes)}; the last host's is kept")
