@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -160,7 +161,7 @@ PATHS = st.builds("/".join, st.lists(PARTS, min_size=1, max_size=5))
 KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE])
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(entries=st.lists(st.tuples(KINDS, PATHS, PATHS), max_size=6))
 @example(
     entries=[(tarfile.SYMTYPE, "a/b", ".."), (tarfile.SYMTYPE, "b", "a/b/.."), (tarfile.REGTYPE, "b/etc", "")]
@@ -186,14 +187,14 @@ def test_whatever_is_accepted_unpacks_inside_its_folder(
     with tarfile.open(tmp_path / "out.tar.gz") as tar:
         tar.extraction_filter = staticmethod(lambda member, _: member)  # Python's own safety net taken away
         for member in tar:
-            assert (root / member.name).resolve().is_relative_to(root.resolve())
+            assert Path(os.path.realpath(root / member.name)).is_relative_to(os.path.realpath(root))
             try:
                 tar.extract(member, root)
-            except (OSError, KeyError, tarfile.TarError):  # noqa: PERF203
+            except (OSError, KeyError, tarfile.TarError):
                 continue  # a link to nothing, a file where a folder is: harmless nonsense
     for path in root.rglob("*"):
         if path.is_symlink() and path.exists():
-            assert path.resolve().is_relative_to(root.resolve())
+            assert Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
     assert sorted(p.name for p in (tmp_path / "deep").rglob("*") if root not in p.parents) == ["er", "root"]
 
 
