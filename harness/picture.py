@@ -1,8 +1,8 @@
 """A digit and ten probabilities as text for a terminal.
 
 Half blocks put two rows of pixels into one line, the upper in the letter's colour and the lower in the
-background's, which makes pixels about square: 28 by 28 pixels become 28 columns and 14 lines. Where colours or
-the letters cannot be shown (a file, an ASCII terminal) letters of growing darkness stand for the greys.
+background's, which makes pixels about square: 28 by 28 pixels become 28 columns and 14 lines. Where colours
+or the letters cannot be shown (a file, an ASCII terminal) letters of growing darkness stand for the greys.
 """
 
 from __future__ import annotations
@@ -63,14 +63,10 @@ def show(console: Console, picture: NDArray[Any] | None, probabilities: NDArray[
     """Print what there is of both, in the richest way that ``console`` can show."""
     can_draw = console.encoding.lower().startswith("utf")
     if picture is not None:
-        coloured = (
-            can_draw and console.is_terminal and console.color_system in ("256", "truecolor", "windows")
-        )
+        coloured = can_draw and console.is_terminal and console.color_system in ("256", "truecolor", "windows")
         console.print(render(picture) if coloured else render_ascii(picture), highlight=False, markup=False)
     if probabilities is not None:
-        console.print(
-            bars(probabilities, ascii_only=not can_draw), highlight=False, markup=False, soft_wrap=True
-        )
+        console.print(bars(probabilities, ascii_only=not can_draw), highlight=False, markup=False, soft_wrap=True)
 
 
 def _greys(picture: NDArray[Any]) -> NDArray[np.uint8]:

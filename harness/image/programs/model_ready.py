@@ -13,13 +13,13 @@ REPORTS = Path("/run/model-load")
 
 def main():
     end = time.monotonic() + float(sys.argv[1] if len(sys.argv) > 1 else 480)
-    while time.monotonic() < end:
-        if (REPORTS / "loaded").exists():
-            return 0
+    while not (REPORTS / "loaded").exists():
         if (REPORTS / "failed").exists():
             return 1
+        if time.monotonic() >= end:
+            return 3
         time.sleep(0.02)
-    return 3
+    return 0
 
 
 if __name__ == "__main__":

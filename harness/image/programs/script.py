@@ -47,8 +47,8 @@ class Evidence:
 
     def cause(self) -> tuple[int | None, list[str]]:
         """Rank and lines of the traceback that explains the failure: a script's own, before the ranks it took along."""
-        ranked = [(rank, lines) for rank, lines in self.tracebacks.items() if rank is not None]
-        candidates = ranked or list(self.tracebacks.items())
+        found = list(self.tracebacks.items())
+        candidates = [(rank, lines) for rank, lines in found if rank is not None] or found
         for rank, lines in candidates:
             if not lines[-1].startswith(_CONSEQUENCES) and "HorovodInternalError" not in lines[-1]:
                 return rank, lines

@@ -22,9 +22,7 @@ def ensure_keys(folder: Path = KEYS) -> None:
         _wait_for(ready)
         return
     for name in ("id_ed25519", "host_key"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(folder / name)], check=True
-        )
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(folder / name)], check=True)
     (folder / "authorized_keys").write_text((folder / "id_ed25519.pub").read_text())
     (folder / "known_hosts").write_text("algo-* " + (folder / "host_key.pub").read_text())
     ready.touch()

@@ -134,7 +134,11 @@ def script_of(config: HostConfig) -> tuple[list[str], dict[str, str], int]:
     environment = {**os.environ, **contract.sm_environment(config, observed), "PYTHONUNBUFFERED": "1"}
     # The toolkit puts the code folder on the path of what it starts (environment.py write_env_vars).
     environment["PYTHONPATH"] = ":".join(filter(None, [contract.CODE_DIR, os.environ.get("PYTHONPATH")]))
-    return launch.script_command(hyperparameters["sagemaker_program"], arguments), environment, observed.num_gpus
+    return (
+        launch.script_command(hyperparameters["sagemaker_program"], arguments),
+        environment,
+        observed.num_gpus,
+    )
 
 
 def run(script: Script, command: list[str], hosts: list[str], per_host: int, leader: Leader | None = None) -> int:
@@ -142,7 +146,12 @@ def run(script: Script, command: list[str], hosts: list[str], per_host: int, lea
     signal.signal(signal.SIGTERM, lambda *_: script.signal(signal.SIGTERM))
     lost: list[str] = []
     if leader:
-        leader.watch(lambda host: (lost.append(host), script.signal(signal.SIGKILL)))
+
+        def end(host: str) -> None:
+            lost.append(host)
+            script.signal(signal.SIGKILL)
+
+        leader.watch(end)
     code = script.wait()
     if lost:
         raise HostLost(f"{lost[0]} went away while the script was running")
@@ -152,7 +161,10 @@ def run(script: Script, command: list[str], hosts: list[str], per_host: int, lea
     where = f"rank {rank} on {hosts[rank // per_host]}\n" if rank is not None and len(hosts) > 1 else ""
     return fail(
         contract.script_failure(
-            code, script.evidence.error_message()[:400], shlex.join(command), where + "\n".join(traceback[-6:])
+            code,
+            script.evidence.error_message()[:400],
+            shlex.join(command),
+            where + "\n".join(traceback[-6:]),
         )
     )
 
