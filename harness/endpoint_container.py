@@ -180,6 +180,15 @@ def own_networks(client: DockerClient, mounts: Path = Path("/proc/self/mountinfo
     return ()
 
 
+def await_end(container: Container, seconds: float) -> None:
+    """Return when it has ended, or after ``seconds``."""
+    from requests.exceptions import ConnectionError as Interrupted
+    from requests.exceptions import ReadTimeout
+
+    with contextlib.suppress(ReadTimeout, Interrupted):  # which of them the client raises depends on its version
+        container.wait(timeout=max(1, round(seconds)))
+
+
 def log(container: Container) -> str:
     return bytes(container.logs()).decode(errors="replace")
 

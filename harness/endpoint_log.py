@@ -10,7 +10,8 @@ LINES = 25
 # TorchServe's own layout: '2026-01-31T12:00:00,123 [INFO ] W-9000-model_1.0-stdout MODEL_LOG - ' (log4j2.xml)
 _PREFIX = re.compile(r"^\d{4}-\d\d-\d\dT[\d:,.]+ \[\w+ *\] \S+ (\S+) - ")
 _TRACEBACK = "Traceback (most recent call last):"
-_USERS_CODE = 'File "/opt/ml/model/'
+# TorchServe reaches the model folder by a link of its own as well, which is also the model_dir it passes on.
+_USERS_CODE = re.compile(r'File "(/opt/ml|/tmp/models/[^/"]+)/model/')
 
 
 def last_words(log: str) -> str:
@@ -28,7 +29,9 @@ def last_words(log: str) -> str:
     tracebacks = [number for number, line in enumerate(plain) if line == _TRACEBACK]
     if tracebacks:
         told = [line for line in plain[tracebacks[-1] :] if line]
-        return _shorten(_from_users_code(told[: LINES * 2]))
+        # What pip could not install from requirements.txt, which the traceback after it does not repeat.
+        pips = [line for line in plain[: tracebacks[-1]] if line.startswith("ERROR: ")]
+        return _shorten([*pips[-3:], *_from_users_code(told[: LINES - 3])])
     return _shorten(plain)
 
 
@@ -36,7 +39,7 @@ def _from_users_code(lines: list[str]) -> list[str]:
     if lines.count(_TRACEBACK) != 1:
         return lines
     start = lines.index(_TRACEBACK)
-    users = [number for number, line in enumerate(lines) if _USERS_CODE in line]
+    users = [number for number, line in enumerate(lines) if _USERS_CODE.search(line)]
     return lines if not users else [*lines[: start + 1], *lines[users[0] :]]
 
 

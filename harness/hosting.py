@@ -210,7 +210,7 @@ def _await_service(endpoint: Endpoint, deadline: Deadline) -> None:
             loaded = code in (0, 127)  # 127: not our image; as the platform does, only /ping is asked then
             if code in (1, -1):
                 # `serve` ends the container; what it says last must be in the log before it is read.
-                endpoint.container.wait(timeout=10)
+                server.await_end(endpoint.container, min(deadline.remaining(), 30))
         if not running(endpoint):
             raise EndpointFailed(ended(endpoint))
         if loaded and (endpoint.route.why_not or _pings(endpoint)):

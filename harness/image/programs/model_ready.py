@@ -1,8 +1,9 @@
-#!/usr/bin/env python3
 """The image's `model-ready [SECONDS]` command: wait until `serve` has loaded the model.
 
 Exit code 0 when it is loaded, 1 when it cannot be, 3 when neither is known in time.
 """
+
+from __future__ import annotations
 
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 REPORTS = Path("/run/model-load")
 
 
-def main():
+def main() -> int:
     end = time.monotonic() + float(sys.argv[1] if len(sys.argv) > 1 else 480)
     while not (REPORTS / "loaded").exists():
         if (REPORTS / "failed").exists():
@@ -20,7 +21,3 @@ def main():
             return 3
         time.sleep(0.02)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """The image's `serve` command: AWS's PyTorch inference toolkit and TorchServe on port 8080.
 
 TorchServe's /ping is 200 as soon as its front end is up, also when no worker can ever load the
@@ -10,17 +9,20 @@ the worker how the loading went, a thread of this process watches those reports,
 Multi-model hosting has no model at the start and is left to the toolkit as it is.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REPORTS = Path("/run/model-load")  # `loading` (the worker's pid), `loaded`, `failed` (a traceback)
-FAILED = "model-load failed"  # harness/hosting.py looks for this line
+FAILED = "model-load failed"  # harness/endpoint_log.py looks for this line
 LOG_CONFIG = Path("/run/log4j2.xml")
 
 # Defaults that a user's own variables override.
@@ -53,19 +55,20 @@ LOG4J2 = """<Configuration>
 """
 
 
-def main():
+def main() -> None:
     stopped = _note_sigterm()
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     handler = HERE / "serving" / "model_handler.py"  # a folder of its own, as it joins the handlers' sys.path
     if os.environ.get("SAGEMAKER_MULTI_MODEL") == "true":
-        handler = importlib.util.find_spec("sagemaker_pytorch_serving_container.handler_service").origin
+        toolkits = importlib.util.find_spec("sagemaker_pytorch_serving_container.handler_service")
+        handler = Path(toolkits.origin if toolkits and toolkits.origin else "")
     else:
         _forget_reports()
         threading.Thread(target=_watch_loading, daemon=True).start()
 
     # What the toolkit's serving.main() does, without its import of torch into this process (1.3 s).
-    from sagemaker_pytorch_serving_container import torchserve
+    from sagemaker_pytorch_serving_container import torchserve  # type: ignore[import-not-found]
 
     if os.environ.get("SAGEMAKER_CONTAINER_LOG_LEVEL", "20") != "10":  # 10 is DEBUG
         LOG_CONFIG.write_text(LOG4J2)
@@ -75,7 +78,7 @@ def main():
         sys.exit("the model server has ended by itself")
 
 
-def _note_sigterm():
+def _note_sigterm() -> Callable[[], bool]:
     """Stop on SIGTERM from the first moment on, which process 1 otherwise ignores.
 
     The toolkit puts its own handler in place later; the pipe still learns of the signal.
@@ -86,7 +89,7 @@ def _note_sigterm():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.set_wakeup_fd(note, warn_on_full_buffer=False)
 
-    def stopped():
+    def stopped() -> bool:
         try:
             return signal.SIGTERM in os.read(received, 64)
         except BlockingIOError:
@@ -95,13 +98,13 @@ def _note_sigterm():
     return stopped
 
 
-def _forget_reports():
+def _forget_reports() -> None:
     REPORTS.mkdir(parents=True, exist_ok=True)
     for report in REPORTS.iterdir():
         report.unlink()
 
 
-def _watch_loading():
+def _watch_loading() -> None:
     while not (REPORTS / "loaded").exists():
         failure = _failure()
         if failure:
@@ -110,7 +113,7 @@ def _watch_loading():
         time.sleep(0.05)
 
 
-def _failure():
+def _failure() -> str | None:
     """Why the model cannot be loaded, or None as long as it may still be."""
     pid = _report("loading")
     alive = pid is None or Path("/proc", pid).exists()
@@ -121,12 +124,8 @@ def _failure():
     return failure
 
 
-def _report(name):
+def _report(name: str) -> str | None:
     try:
         return (REPORTS / name).read_text()
     except FileNotFoundError:
         return None
-
-
-if __name__ == "__main__":
-    main()

@@ -5,19 +5,24 @@ A handler of one's own is the inference toolkit's documented extension point
 an import that fails is reported like any other failure.
 """
 
+from __future__ import annotations
+
 import os
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 REPORTS = Path("/run/model-load")
 
 
 class ModelHandler:
-    def initialize(self, context):
+    def initialize(self, context: Any) -> None:
         _report("loading", str(os.getpid()))
         try:
-            from sagemaker_pytorch_serving_container.handler_service import HandlerService
+            from sagemaker_pytorch_serving_container.handler_service import (  # type: ignore[import-not-found]
+                HandlerService,
+            )
 
             self._service = HandlerService()
             self._service.initialize(context)
@@ -27,11 +32,11 @@ class ModelHandler:
             raise
         _report("loaded", "")
 
-    def handle(self, data, context):
+    def handle(self, data: Any, context: Any) -> Any:
         return self._service.handle(data, context)
 
 
-def _report(name, text):
+def _report(name: str, text: str) -> None:
     part = REPORTS / ("." + name + str(os.getpid()))
     part.write_text(text)
     part.rename(REPORTS / name)  # whoever sees it, sees all of it
