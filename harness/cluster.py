@@ -20,7 +20,7 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from harness import contract, labels, process
-from harness.compose import Project, View, run_document
+from harness.compose import Project, run_document
 from harness.errors import HarnessError
 from harness.plan import ClusterPlan
 from harness.staging import StagedChannel, stage_channels
@@ -129,13 +129,13 @@ def base_document() -> dict[str, Any]:
     """docker-compose.yml, from the checkout or, where the package is installed, from the package."""
     installed = Path(str(files("harness") / "docker-compose.yml"))
     path = installed if installed.exists() else installed.parent.parent / "docker-compose.yml"
-    document: dict[str, Any] = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    document: dict[str, Any] = yaml.safe_load(path.read_text())
     return document
 
 
 def remove_run(client: docker.DockerClient, run: str) -> None:
     """Remove every container, network and volume that carries the label of ``run``."""
-    chosen = {"label": f"{labels.RUN}={run}"}
+    chosen: dict[str, Any] = {"label": f"{labels.RUN}={run}"}
     containers = client.containers.list(all=True, filters=chosen, ignore_removed=True)
     with ThreadPoolExecutor(max(1, len(containers))) as pool:
         list(pool.map(_remove_container, containers))
@@ -154,5 +154,3 @@ def _ignoring_absence(remove: Any) -> None:
         remove()
     except NotFound:
         return  # someone else removed it first: what was wanted
-
-

@@ -100,7 +100,10 @@ def input_data_config(channels: Iterable[str]) -> dict[str, Json]:
 def platform_environment(
     training_job_name: str, training_job_arn: str, region: str, environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """The variables the platform itself sets on a CPU instance; it sets no SM_* (developer guide; dumps of real jobs)."""
+    """The variables the platform itself sets on a CPU instance; it sets no SM_*.
+
+    Sources: developer guide; dumps of real jobs.
+    """
     return {
         "TRAINING_JOB_NAME": training_job_name,
         "TRAINING_JOB_ARN": training_job_arn,
@@ -173,7 +176,8 @@ def leader(config: HostConfig) -> str:
 
     Group hosts are not sorted in real jobs, so it need not be algo-1 (environment.py get_master_hostname).
     """
-    return [*_distribution_hosts(config), *config.resource_config["hosts"]][0]
+    hosts: list[str] = [*_distribution_hosts(config), *config.resource_config["hosts"]]
+    return hosts[0]
 
 
 def sm_environment(config: HostConfig, observed: Observed) -> dict[str, str]:
@@ -293,9 +297,7 @@ def _distribution_hosts(config: HostConfig) -> list[str]:
     return [host for group in groups if group["instance_group_name"] in wanted for host in group["hosts"]]
 
 
-def _training_env(
-    values: Mapping[str, Json], config: HostConfig, observed: Observed
-) -> dict[str, Json]:
+def _training_env(values: Mapping[str, Json], config: HostConfig, observed: Observed) -> dict[str, Json]:
     """SM_TRAINING_ENV: the toolkit's public properties under their own names (environment.py properties)."""
     renamed = {"hps": "hyperparameters", "framework_params": "additional_framework_parameters"}
     left_out = {"channels", "user_args"}

@@ -99,5 +99,9 @@ def describe_training_job(
     if started and ended:
         # On demand the billable time is the training time; both are per host (transcript of a real job).
         seconds = round((ended - started).total_seconds())
-        answer |= {"TrainingEndTime": ended, "TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+        answer |= {
+            "TrainingEndTime": ended,
+            "TrainingTimeInSeconds": seconds,
+            "BillableTimeInSeconds": seconds,
+        }
     return answer

@@ -19,12 +19,35 @@ from harness.table import Table
 
 # Arguments of the SDK that change what runs, which no local host plays yet: refused, never dropped.
 _NOT_EMULATED = (
-    "checkpoint_local_path checkpoint_s3_uri use_spot_instances max_wait input_mode instance_groups subnets "
-    "security_group_ids enable_network_isolation encrypt_inter_container_traffic keep_alive_period_in_seconds "
-    "dependencies code_location output_path output_kms_key volume_kms_key model_uri rules debugger_hook_config "
-    "tensorboard_output_config profiler_config max_retry_attempts tags git_config container_entry_point "
-    "container_arguments compiler_config training_repository_access_mode"
-).split()
+    "checkpoint_local_path",
+    "checkpoint_s3_uri",
+    "use_spot_instances",
+    "max_wait",
+    "input_mode",
+    "instance_groups",
+    "subnets",
+    "security_group_ids",
+    "enable_network_isolation",
+    "encrypt_inter_container_traffic",
+    "keep_alive_period_in_seconds",
+    "dependencies",
+    "code_location",
+    "output_path",
+    "output_kms_key",
+    "volume_kms_key",
+    "model_uri",
+    "rules",
+    "debugger_hook_config",
+    "tensorboard_output_config",
+    "profiler_config",
+    "max_retry_attempts",
+    "tags",
+    "git_config",
+    "container_entry_point",
+    "container_arguments",
+    "compiler_config",
+    "training_repository_access_mode",
+)
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9.\-_]{1,64}")
 _JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 _VARIABLE_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,511}")
@@ -158,7 +181,7 @@ def _channels(table: Table, folder: Path) -> tuple[Channel, ...]:
     if inputs is None:
         return ()
     channels = []
-    for name in inputs.keys():
+    for name in inputs:
         source = inputs.text(name)
         if not _CHANNEL_NAME.fullmatch(name):
             inputs.problem(name, "is no channel name: letters, digits, '.', '-' and '_', 64 characters at most")

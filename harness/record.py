@@ -56,9 +56,7 @@ class RunRecord:
         _write_json(self.folder / "describe.json", self.description)
 
 
-def make_run_folder(
-    runs: Path, base_job_name: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> Path:
+def make_run_folder(runs: Path, base_job_name: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Path:
     """A new folder ``runs/<TrainingJobName>``, and ``runs/latest`` pointing at it.
 
     The name is ``base_job_name`` with the time to the millisecond, as the SDK makes it (utils.py name_from_base).
@@ -94,5 +92,3 @@ def _write_json(path: Path, document: Any) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(json_text(document) + "\n")
     part.replace(path)
-
-

@@ -125,7 +125,10 @@ def _scratch(client: docker.DockerClient, plan: ClusterPlan, project: Project) -
 def _put(client: docker.DockerClient, image: str, volume: str, archive: Any) -> None:
     """Unpack ``archive``, whose top folder is 'volume', into a volume: through a container that is never started."""
     container = client.containers.create(
-        image, "true", volumes={volume: {"bind": "/volume", "mode": "rw"}}, labels={labels.KIND: labels.STAGED_INPUT}
+        image,
+        "true",
+        volumes={volume: {"bind": "/volume", "mode": "rw"}},
+        labels={labels.KIND: labels.STAGED_INPUT},
     )
     try:
         container.put_archive("/", archive)
@@ -133,9 +136,7 @@ def _put(client: docker.DockerClient, image: str, volume: str, archive: Any) -> 
         container.remove(force=True)
 
 
-def _views(
-    plan: ClusterPlan, project: Project, channel: Channel, lower: str, scratch: str
-) -> tuple[View, ...]:
+def _views(plan: ClusterPlan, project: Project, channel: Channel, lower: str, scratch: str) -> tuple[View, ...]:
     return tuple(
         View(
             host=host.name,

@@ -26,6 +26,7 @@ class Step:
 
     def __init__(self, title: str, printer: Printer, now: Callable[[], float]) -> None:
         self.title = title
+        self.ok = True  # set to False where the activity ended badly without raising
         self._printer = printer
         self._now = now
         self._began = self._detailed = now()
@@ -93,7 +94,7 @@ class Steps:
         mark = "✗"
         try:
             yield running
-            mark = "✓"
+            mark = "✓" if running.ok else "✗"
         finally:
             running._over.set()
             if printer.live:

@@ -40,9 +40,7 @@ class Table:
         value = self._take(key, required=False)
         return value if isinstance(value, bool) else self._wrong(key, value, "true or false", False)
 
-    def whole(
-        self, key: str, *, at_least: int, at_most: int, required: bool = False, default: int = 0
-    ) -> int:
+    def whole(self, key: str, *, at_least: int, at_most: int, required: bool = False, default: int = 0) -> int:
         value = self._take(key, required)
         if value is None:
             return default
@@ -65,7 +63,7 @@ class Table:
     def texts(self, key: str) -> dict[str, str]:
         """A table of texts."""
         values = self.table(key)
-        return {name: values.text(name) for name in values.keys()} if values else {}
+        return {name: values.text(name) for name in values} if values else {}
 
     def table(self, key: str, *, required: bool = False) -> Table | None:
         value = self._take(key, required)
@@ -81,9 +79,7 @@ class Table:
             return []
         if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
             return self._wrong(key, value, "a list of tables", [])
-        return [
-            Table(item, f"{self._dotted(key)}[{number}]", self.problems) for number, item in enumerate(value)
-        ]
+        return [Table(item, f"{self._dotted(key)}[{number}]", self.problems) for number, item in enumerate(value)]
 
     def refuse(self, keys: Iterable[str], why: str) -> None:
         for key in keys:

@@ -119,7 +119,13 @@ def _watch(run: Run, max_run: int, grace: float) -> tuple[list[HostExit], str | 
             running.remove(ended.host)
             exits.append(ended)
             if ended.exit_code and running and not stopped_by and not any(e.exit_code for e in exits[:-1]):
-                _stop(run, running, FAILURE_GRACE, f"{ended.host} failed; stopping {', '.join(running)}", failed=True)
+                _stop(
+                    run,
+                    running,
+                    FAILURE_GRACE,
+                    f"{ended.host} failed; stopping {', '.join(running)}",
+                    failed=True,
+                )
     return exits, stopped_by
 
 
@@ -168,7 +174,9 @@ def _collect(run: Run, exits: list[HostExit]) -> None:
         (contract.OUTPUT_DATA_DIR, "output.tar.gz", False),
     ):
         clashes = write_archive(
-            {host: run.cluster.fetch(host, path) for host in run.hosts}, run.record.folder / name, even_empty=always
+            {host: run.cluster.fetch(host, path) for host in run.hosts},
+            run.record.folder / name,
+            even_empty=always,
         )
         if clashes:
             run.reporter.note(f"{name}: several hosts wrote {', '.join(clashes)}; the last host's is kept")

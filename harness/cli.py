@@ -1,0 +1,210 @@
+"""The `harness` command: options in, stories called, exit codes out.
+
+Heavy modules are imported by the command that needs them.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.errors import BadInput, HarnessError
+from harness.plan import LAUNCHERS
+from harness.steps import Steps
+
+EXIT_CODES = {"Completed": 0, "Failed": 1, "Stopped": 3}
+DEFAULT_JOB = "mnist_job/job.toml"
+
+
+class Group(click.Group):
+    """Prints the user's errors as lines, without a traceback; a built-in exception is a bug and keeps its own."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        signal.signal(signal.SIGTERM, _interrupt)  # to be ended is to be interrupted: hosts are stopped either way
+        try:
+            return super().invoke(ctx)
+        except HarnessError as error:
+            lines = error.problems if isinstance(error, BadInput) else (str(error),)
+            for line in lines:
+                click.echo(f"harness: {line}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("harness: interrupted", err=True)
+            ctx.exit(EXIT_CODES["Stopped"])
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="sagemaker-harness")
+def main() -> None:
+    """Run SageMaker training jobs and endpoints on local hosts, before they cost a cent.
+
+    \b
+    Start here:
+      harness train mnist_job/job.toml      two hosts, one Horovod world, a model.tar.gz
+      harness serve                         host the model that came out
+      harness invoke INPUT                  ask it something
+      harness stop                          remove the endpoint
+    """
+
+
+@main.command()
+@click.argument("job_file", type=click.Path(path_type=Path), default=DEFAULT_JOB)
+@click.option("--hosts", type=int, help="Number of hosts; overrides instance_count of the job file.")
+@click.option("--hp", multiple=True, metavar="'KEY=VALUE …'", help="Hyperparameters that override the job file's.")
+@click.option(
+    "--launcher",
+    type=click.Choice(LAUNCHERS),
+    default="gloo",
+    show_default=True,
+    help="How a distributed script is started: horovodrun over gloo or mpi, or AWS's own toolkit (mpirun).",
+)
+@click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs are kept.")
+@click.option("--retain", is_flag=True, help="Keep the hosts after the end, to look around in them.")
+@click.option("--dry-run", is_flag=True, help="Print the plan (hosts, files, variables) as JSON and start nothing.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the job's description on standard output, as DescribeTrainingJob would.",
+)
+def train(
+    job_file: Path,
+    hosts: int | None,
+    hp: tuple[str, ...],
+    launcher: str,
+    runs: Path,
+    *,
+    retain: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Run the training job of JOB_FILE on local hosts algo-1 … algo-N.
+
+    Leaves runs/<TrainingJobName>/ with describe.json, model.tar.gz and logs/, and points runs/latest at it.
+    Exit code: 0 Completed, 1 Failed, 2 bad input (nothing was started), 3 Stopped.
+
+    \b
+    Examples:
+      harness train mnist_job/job.toml --hosts 4 --hp "epochs=1 lr=0.02"
+      harness train my_job/job.toml --launcher toolkit --json > job.json
+    """
+    from harness import local_run
+    from harness.job_file import read_job_file
+    from harness.record import json_text
+
+    job = read_job_file(job_file, instance_count=hosts, hyperparameters=parse_hyperparameters(hp)).training
+    if dry_run:
+        click.echo(json_text(local_run.dry_run(job, launcher)))
+        return
+    description = local_run.train(job, launcher=launcher, runs=runs, retain=retain, steps=Steps())
+    if as_json:
+        click.echo(json_text(description))
+    sys.exit(EXIT_CODES[description["TrainingJobStatus"]])
+
+
+@main.command()
+def build() -> None:
+    """Build the image of the hosts, if what it is made of has changed; start the engine first if need be.
+
+    Prints the image's name.
+    """
+    from harness.compose_command import ensure_compose
+    from harness.engine import ensure_engine
+    from harness.image_build import ensure_image
+
+    steps = Steps()
+    client = ensure_engine(steps)
+    ensure_compose(steps)
+    click.echo(ensure_image(client, steps))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def ps(*, as_json: bool) -> None:
+    """List hosts of training jobs and endpoints that are in the engine."""
+    from harness import engine, inventory
+
+    found = inventory.containers(engine.connect())
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    if not found:
+        click.echo("nothing is running", err=True)
+    for item in found:
+        click.echo(
+            "  ".join(f"{value:<{width}}" for value, width in zip(item.values(), (10, 44, 10, 24), strict=False))
+        )
+
+
+@main.command()
+@click.argument("name", default="latest")
+@click.option("--host", help="Only this host, as algo-1; without it every host's log follows the other.")
+@click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True)
+def logs(name: str, host: str | None, runs: Path) -> None:
+    """Print what the hosts of a training job said, or, given an endpoint's name, what its container did."""
+    from harness import inventory
+
+    for line in inventory.log_lines(name, host, runs):
+        click.echo(line, nl=False)
+
+
+@main.command()
+@click.option("--all", "everything", is_flag=True, help="Also what is running now, whoever started it.")
+def clean(*, everything: bool) -> None:
+    """Remove hosts that were left over or retained, and the cache of staged inputs. Touches only what is ours."""
+    from harness import engine, inventory
+
+    steps = Steps()
+    with steps.step("cleaning"):
+        removed = inventory.clean(engine.connect(), everything=everything)
+    for line in removed:
+        steps.note(line)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
+def doctor(*, as_json: bool) -> None:
+    """Look at everything a run needs: Python, engine, compose, image, disk, data. Changes nothing."""
+    from dataclasses import asdict
+
+    from harness.doctor import diagnose
+
+    checks = diagnose()
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        for check in checks:
+            click.echo(
+                f" {'✓' if check.ok else '✗'} {check.name}: {check.detail}"
+                + (f"; {check.advice}" if check.advice else "")
+            )
+    sys.exit(0 if all(check.ok for check in checks) else 1)
+
+
+def parse_hyperparameters(given: tuple[str, ...]) -> dict[str, Any]:
+    """``("epochs=1 lr=0.02", "name=x")`` as a mapping; values are JSON where they can be, else texts."""
+    values: dict[str, Any] = {}
+    for text in given:
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise BadInput(f"--hp {text!r}: {error}") from error
+        for word in words:
+            key, equals, value = word.partition("=")
+            if not equals or not key:
+                raise BadInput(f"--hp {word!r}: not of the form key=value")
+            try:
+                values[key] = json.loads(value)
+            except ValueError:
+                values[key] = value
+    return values
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,82 @@
+"""What is in the engine with our labels on it, and what runs have left on disk: listing, logs, cleaning up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import labels
+from harness.errors import BadInput
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+
+def containers(client: DockerClient) -> list[dict[str, str]]:
+    """One entry per container: kind, name of its job or endpoint, host, and the engine's word on its state."""
+    found = client.containers.list(all=True, filters={"label": labels.RUN}, ignore_removed=True)
+    return sorted(
+        (
+            {
+                "kind": item.labels[labels.KIND],
+                "name": item.labels[labels.JOB],
+                "host": item.labels.get(labels.HOST, ""),
+                "state": item.attrs["State"]["Status"],
+            }
+            for item in found
+        ),
+        key=lambda entry: (entry["kind"], entry["name"], entry["host"]),
+    )
+
+
+def log_lines(name: str, host: str | None, runs: Path) -> Iterator[str]:
+    """The log of a training job under ``runs``, host after host, or else of the endpoint ``name``.
+
+    Raises `BadInput` where there is neither.
+    """
+    folder = runs / name / "logs"
+    if not folder.is_dir():
+        yield from _endpoint_lines(name, runs)
+        return
+    files = sorted(folder.glob(f"{host or '*'}.log"))
+    if not files:
+        raise BadInput(f"{folder}: no log of {host or 'any host'}")
+    for file in files:
+        with file.open(errors="replace") as lines:
+            yield from (f"{file.stem} │ {line}" for line in lines)
+
+
+def clean(client: DockerClient, *, everything: bool) -> list[str]:
+    """Remove runs without a running container (with ``everything`` all runs) and staged inputs; says what went."""
+    from harness.cluster import remove_run
+    from harness.staging import clean_staged
+
+    running: set[str] = set()
+    runs: set[str] = set()
+    for item in client.containers.list(all=True, filters={"label": labels.RUN}, ignore_removed=True):
+        runs.add(item.labels[labels.RUN])
+        if item.attrs["State"]["Status"] == "running":
+            running.add(item.labels[labels.RUN])
+    found = (
+        *client.networks.list(filters={"label": labels.RUN}),
+        *client.volumes.list(filters={"label": labels.RUN}),
+    )
+    runs |= {item.attrs["Labels"][labels.RUN] for item in found}
+    gone = runs if everything else runs - running
+    for run in sorted(gone):
+        remove_run(client, run)
+    staged = clean_staged(client)
+    kept = [f"{run} is running; left alone (--all removes it too)" for run in sorted(runs - gone)]
+    return [f"removed {len(gone)} runs and {staged} staged inputs", *kept]
+
+
+def _endpoint_lines(name: str, runs: Path) -> Iterator[str]:
+    from harness import engine, hosting
+    from harness.errors import HarnessError
+
+    try:
+        endpoint = hosting.find(engine.connect(), name)
+    except HarnessError as error:
+        raise BadInput(f"{name!r} is neither a run in {str(runs)!r} nor an endpoint") from error
+    yield hosting.logs(endpoint)

@@ -1,0 +1,76 @@
+"""What a person sees of a run: steps with durations, log lines with their host, and the outcome in the end."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from harness.metrics import MetricReader
+from harness.steps import Printer, Step, Steps
+
+_ERROR = re.compile(
+    r'ErrorMessage "(?P<message>.*?)"\n(?:ExtraInfo "rank \d+ on (?P<host>algo-\d+)|Command )', re.DOTALL
+)
+
+
+class Screen:
+    """A `training.Reporter` on standard error; on a terminal the running step shows the latest metrics."""
+
+    def __init__(self, steps: Steps, metrics: MetricReader) -> None:
+        self._steps = steps
+        self._metrics = metrics
+        self._printer = Printer(None, lambda: 80)
+        self._lock = threading.Lock()
+        self._step: Step | None = None
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        with self._steps.step(title) as step:
+            self._step = step
+            try:
+                yield step
+            finally:
+                self._step = None
+
+    def note(self, text: str) -> None:
+        self._steps.note(text)
+
+    def line(self, host: str, text: str) -> None:
+        with self._lock:
+            self._printer.line(f"{host} │ {text}")
+            if self._printer.live and self._step and self._metrics.latest:
+                self._step.detail(metrics_text(self._metrics))
+
+
+def metrics_text(metrics: MetricReader) -> str:
+    return ", ".join(f"{item.name} {item.value:g}" for item in metrics.latest.values())
+
+
+def outcome_lines(
+    description: dict[str, Any], folder: Path, failed_host: str | None, metrics: MetricReader
+) -> list[str]:
+    """The last lines of a run: how it ended, what of, where everything is, and what to do next."""
+    name, status = description["TrainingJobName"], description["SecondaryStatus"]
+    if status == "Completed":
+        numbers = metrics_text(metrics)
+        return [
+            f"Completed: {name}" + (f" — {numbers}" if numbers else ""),
+            f"  model: {folder / 'model.tar.gz'}",
+            "  next: make local-serve hosts it (harness serve)",
+        ]
+    if status != "Failed":
+        return [f"{status}: {name}", f"  kept: {folder}"]
+    reason = description["FailureReason"]
+    error = _ERROR.search(reason)
+    host = error["host"] if error and error["host"] else failed_host
+    headline = error["message"] if error else reason
+    return [
+        f"Failed: {host}: {headline}",
+        f"  FailureReason: {' '.join(reason.split())}",
+        f"  logs: {folder / 'logs' / f'{failed_host}.log'}",
+        f"  kept: {folder}",
+    ]
