@@ -6,7 +6,6 @@ import io
 import os
 import socket
 import tarfile
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,7 +106,7 @@ class Lab:
     def clean(self) -> None:
         for name in self._names:
             for endpoint in hosting.list_endpoints(self.client, name):
-                hosting.delete(endpoint)
+                endpoint.container.remove(force=True)
 
 
 @pytest.fixture
@@ -200,18 +199,6 @@ def test_a_model_that_cannot_be_loaded_ends_in_the_handlers_traceback(lab: Lab, 
     assert plan.log_file is not None
     assert message in plan.log_file.read_text()
     assert lab.left(plan) == []
-
-
-def test_a_failure_comes_about_as_soon_as_success_would(lab: Lab) -> None:
-    start = time.monotonic()
-    lab.deploy(lab.plan())
-    success = time.monotonic() - start
-
-    start = time.monotonic()
-    with pytest.raises(EndpointFailed):
-        lab.deploy(lab.plan("import no_such_module"))
-
-    assert time.monotonic() - start < 3 * success + 5
 
 
 def test_requirements_that_cannot_be_installed_are_named(lab: Lab, trained: tuple[Path, Any]) -> None:
