@@ -13,7 +13,7 @@ STALL_SECONDS = 30.0  # a download may stand still this long
 CHUNK = 1 << 16
 
 
-class Unreachable(Exception):  # noqa: N818 (a state of the network, not a fault of the program)
+class Unreachable(Exception):
     """A mirror does not give the file; another source may."""
 
 

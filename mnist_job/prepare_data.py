@@ -43,7 +43,7 @@ NOTICE = """
 """
 
 
-class Refused(Exception):  # noqa: N818 (a verdict, not a fault of the program)
+class Refused(Exception):
     """Something the user has to put right; the message says what."""
 
 
@@ -90,9 +90,7 @@ def to_fetch(sums, expected, stand_in):
     """
     damaged = [name for name, right in expected.items() if sums[name] not in (None, right)]
     if damaged and not stand_in:
-        raise Refused(
-            "damaged in the data folder (wrong md5): {}: remove and try again".format(", ".join(damaged))
-        )
+        raise Refused("damaged in the data folder (wrong md5): {}: remove and try again".format(", ".join(damaged)))
     return [name for name, right in expected.items() if sums[name] != right]
 
 
@@ -149,9 +147,7 @@ def copy_from(source, names, folder):
     found = {name: find_in(source, name) for name in names}
     missing = ", ".join(name for name in names if found[name] is None)
     if missing:
-        raise Refused(
-            "MNIST_DIR={} lacks {} (or .gz): put it there, or unset MNIST_DIR".format(source, missing)
-        )
+        raise Refused("MNIST_DIR={} lacks {} (or .gz): put it there, or unset MNIST_DIR".format(source, missing))
     for name, path in found.items():
         folder.put(name, path.read_bytes(), path)
 
@@ -195,9 +191,7 @@ def stand_in(folder):
 
         files = digits.files()
     except ImportError as problem:
-        raise Refused(
-            "the stand-in needs more ({}): pip install numpy scikit-learn".format(problem)
-        ) from problem
+        raise Refused("the stand-in needs more ({}): pip install numpy scikit-learn".format(problem)) from problem
     # The note first: with it, files that an interruption leaves behind are never mistaken for damaged MNIST.
     write(folder.note, note_text({name: md5(content) for name, content in files.items()}).encode())
     for name, content in files.items():
@@ -221,9 +215,7 @@ def prepare(folder, mnist_dir, bases):
     # A network that was closed the last time is likely to be so still: do not make every run wait for it.
     elif names and not download(names, folder, bases, patience=1.0 if was_stand_in else 3.0):
         if not was_stand_in and folder.expected.items() & folder.sums().items():
-            raise Refused(
-                "only a part of MNIST is in {}, no mirror has the rest: try again".format(folder.raw)
-            )
+            raise Refused("only a part of MNIST is in {}, no mirror has the rest: try again".format(folder.raw))
         stand_in(folder)
         return "the stand-in, not MNIST"
     if folder.note.is_file():

@@ -32,9 +32,7 @@ def enlarge(digits):
         frame[4:24, 4:24] = digit
         rows, columns = np.indices(digit.shape)
         # Never further than the frame's four pixels, so that nothing is cut off.
-        shift = [
-            int(np.clip(np.rint(9.5 - (axis * digit).sum() / digit.sum()), -4, 4)) for axis in (rows, columns)
-        ]
+        shift = [int(np.clip(np.rint(9.5 - (axis * digit).sum() / digit.sum()), -4, 4)) for axis in (rows, columns)]
         frame[:] = np.roll(frame, shift, axis=(0, 1))
     return frames
 

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-JOB = Path(__file__).parents[2] / "mnist_job"
-sys.path.insert(0, str(JOB))  # as on a host: folders, no packages
-sys.path.insert(0, str(JOB / "code"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "mnist_job"))  # as on a host: folders, no packages
+sys.path.insert(0, str(Path(__file__).parents[2] / "mnist_job" / "code"))
 
 from mnist_data import decode_idx, training_shard
 from stand_in import encode_idx, enlarge
