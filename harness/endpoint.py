@@ -124,7 +124,10 @@ def _request(
 
 
 def check_running(endpoint: Endpoint) -> None:
+    """Raise `EndpointFailed` with its last words when the container has ended, `BadInput` when it never began."""
     if not running(endpoint):
+        if not begun(endpoint):
+            raise BadInput(f"endpoint {endpoint.endpoint_name!r} is still being created: wait for it")
         raise EndpointFailed(ended(endpoint))
 
 
@@ -136,6 +139,10 @@ def running(endpoint: Endpoint) -> bool:
     except NotFound as error:
         raise BadInput(f"endpoint {endpoint.endpoint_name!r} has been deleted") from error
     return bool(endpoint.container.attrs["State"]["Running"])
+
+
+def begun(endpoint: Endpoint) -> bool:
+    return bool(endpoint.container.attrs["State"]["Status"] != "created")
 
 
 def ended(endpoint: Endpoint) -> str:

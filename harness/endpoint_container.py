@@ -24,6 +24,7 @@ MODEL_DIR = "/opt/ml/model"
 PORT = "8080"  # unless SAGEMAKER_BIND_TO_PORT says otherwise (inference toolkit, environment.py)
 STOP_SECONDS = 30  # from SIGTERM to SIGKILL (developer guide, 'Use your own inference code')
 LOOPBACK = "127.0.0.1"
+MOUNTS = Path("/proc/self/mountinfo")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Route:
 def create(client: DockerClient, wanted: Description) -> Container:
     """A container that runs `serve`, not started. Raises `BadInput` when the image is not there."""
     from docker.errors import ImageNotFound
+    from docker.types import LogConfig
 
     network = next(iter(own_networks(client)), None)
     inside = wanted.environment.get("SAGEMAKER_BIND_TO_PORT", PORT)
@@ -72,6 +74,7 @@ def create(client: DockerClient, wanted: Description) -> Container:
             labels=dict(wanted.labels),
             ports=ports,
             shm_size=wanted.shm_size,
+            log_config=LogConfig(type=LogConfig.types.JSON),  # readable whatever the engine's default is
             **options,
         )
     except ImageNotFound as error:
@@ -105,12 +108,14 @@ def start(container: Container, host_port: int | None) -> None:
         raise
 
 
-def check_port(client: DockerClient, host_port: int | None) -> None:
+def check_port(client: DockerClient, host_port: int | None, mounts: Path = MOUNTS) -> None:
     """Raise `BadInput` when ``host_port`` of this machine, where the engine will publish it, is taken."""
-    if host_port is None or _engine_is_elsewhere(client) or own_networks(client):
+    if host_port is None:
         return
     if not 0 < host_port < 65536:
         raise BadInput(f"port {host_port} is not a port: 1 to 65535")
+    if _engine_is_elsewhere(client) or own_networks(client, mounts):
+        return  # not this machine's loopback interface
     with socket.socket() as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the engine does it
         try:
@@ -143,7 +148,7 @@ def model_ready(container: Container, seconds: float) -> int:
     return int(code) if code in (0, 1, 3) else -1
 
 
-def route(client: DockerClient, container: Container) -> Route:
+def route(client: DockerClient, container: Container, mounts: Path = MOUNTS) -> Route:
     """How requests from here reach ``container``, which runs.
 
     The engine publishes on its own machine's loopback interface. From a container next to it, as on CI
@@ -151,7 +156,7 @@ def route(client: DockerClient, container: Container) -> Route:
     """
     settings = container.attrs["NetworkSettings"]
     inside = next(iter(container.attrs["HostConfig"]["PortBindings"])).split("/")[0]
-    for name in own_networks(client):
+    for name in own_networks(client, mounts):
         if name in settings["Networks"]:
             return Route(settings["Networks"][name]["IPAddress"], int(inside))
     published = settings["Ports"].get(f"{inside}/tcp") or [{"HostPort": "0"}]
@@ -163,7 +168,7 @@ def route(client: DockerClient, container: Container) -> Route:
     return Route(LOOPBACK, port)
 
 
-def own_networks(client: DockerClient, mounts: Path = Path("/proc/self/mountinfo")) -> tuple[str, ...]:
+def own_networks(client: DockerClient, mounts: Path = MOUNTS) -> tuple[str, ...]:
     """Networks of the container this process runs in, if it is one of this engine's; else none.
 
     The engine mounts /etc/hosts and others from a folder named by the container's id, whatever its host name is.

@@ -22,6 +22,7 @@ from harness.endpoint import (
     Endpoint,
     NotAnsweringError,
     Response,
+    begun,
     check_running,
     ended,
     from_container,
@@ -141,7 +142,7 @@ def delete(endpoint: Endpoint) -> None:
 def endpoint_status(endpoint: Endpoint) -> str:
     """Creating, InService or Failed, as the platform would say now."""
     if not running(endpoint):
-        return "Failed"
+        return "Failed" if begun(endpoint) else "Creating"
     ready = server.model_ready(endpoint.container, 0)
     if ready in (0, 3):
         return "InService" if ready == 0 else "Creating"

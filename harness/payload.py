@@ -68,9 +68,7 @@ def read_answer(body: bytes, content_type: str) -> Any:
             return json.loads(body)
     except (ValueError, EOFError, OSError, RecursionError) as error:
         raise BadInput(f"the endpoint's answer is no {kind}: {error}") from error
-    raise BadInput(
-        f"the endpoint answered with content type {content_type!r}, not {' or '.join(CONTENT_TYPES)}"
-    )
+    raise BadInput(f"the endpoint answered with content type {content_type!r}, not {' or '.join(CONTENT_TYPES)}")
 
 
 def as_probabilities(scores: Any) -> NDArray[np.float64] | None:

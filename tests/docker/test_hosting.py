@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import engine, hosting, labels
+from harness import endpoint_container, engine, hosting, labels
 from harness.deadline import Deadline
 from harness.errors import BadInput, EndpointFailed
 from harness.hosting import EndpointPlan, hosting_environment
@@ -320,6 +320,32 @@ def test_an_image_without_model_ready_is_asked_by_ping_as_the_platform_does(lab:
         container.remove(force=True)
         lab.clean()
         lab.client.images.remove(own, force=True)
+
+
+def test_an_endpoint_that_another_process_is_creating_is_neither_ready_nor_failed(lab: Lab) -> None:
+    plan = lab.plan()
+    names = {labels.KIND: labels.ENDPOINT, labels.JOB: plan.endpoint_name, labels.RUN: "test"}
+    endpoint_container.create(lab.client, endpoint_container.Description(IMAGE, {}, names))
+
+    with pytest.raises(BadInput, match="is still being created"):
+        hosting.find(lab.client, plan.endpoint_name)
+    (endpoint,) = hosting.list_endpoints(lab.client, plan.endpoint_name)
+    assert hosting.endpoint_status(endpoint) == "Creating"
+
+
+def test_a_container_of_the_engine_knows_its_own_networks(lab: Lab, shared: hosting.Endpoint) -> None:
+    mounts = lab.folder / "mountinfo"
+    mounts.write_text(f"1 2 0:1 /var/lib/docker/containers/{'0' * 64}/hosts /etc/hosts rw - ext4 /dev/sda rw\n")
+    assert endpoint_container.own_networks(lab.client, mounts) == ()  # of another engine around this one
+
+    with mounts.open("a") as file:
+        file.write(f"1 2 0:1 /docker/containers/{shared.container.id}/hostname /etc/hostname rw - ext4 /dev/sda rw\n")
+    networks = endpoint_container.own_networks(lab.client, mounts)
+
+    assert networks == tuple(shared.container.attrs["NetworkSettings"]["Networks"])
+    route = endpoint_container.route(lab.client, shared.container, mounts)
+    assert route.port == 8080
+    assert route.host == shared.container.attrs["NetworkSettings"]["Networks"][networks[0]]["IPAddress"]
 
 
 def test_serve_ends_soon_after_sigterm(lab: Lab) -> None:
