@@ -14,9 +14,7 @@ OLDEST = (3, 11)
 NEWER = ("python3.14", "python3.13", "python3.12", "python3.11")
 
 
-def newer_python(
-    candidates: Tuple[str, ...] = NEWER, call: Callable[..., int] = subprocess.call
-) -> Optional[str]:
+def newer_python(candidates: Tuple[str, ...] = NEWER, call: Callable[..., int] = subprocess.call) -> Optional[str]:
     """The first of ``candidates`` that runs and is new enough: some on the PATH are shims for nothing."""
     check = "import sys; sys.exit(sys.version_info < {!r})".format(OLDEST)
     for name in candidates:
@@ -38,9 +36,7 @@ def main(version: Tuple[int, ...] = tuple(sys.version_info[:2])) -> int:
         return bring_up_to_date()
     name = newer_python()
     if name is None:
-        msg = (
-            "Python 3.11 or newer is needed, this is {}.{}; install one and name it: make PYTHON=python3.12\n"
-        )
+        msg = "Python 3.11 or newer is needed, this is {}.{}; install one and name it: make PYTHON=python3.12\n"
         sys.stderr.write(msg.format(*version))
         return 2
     return subprocess.call([name, *sys.argv])

@@ -43,9 +43,7 @@ def install(packages: Sequence[str], runner: Callable[..., str] = run) -> None:
 
 def available(packages: Sequence[str], runner: Callable[..., str] = run) -> tuple[str, ...]:
     """Those of ``packages`` that apt knows and could install, in the order given."""
-    return tuple(
-        name for name in packages if _has_candidate(runner(("apt-cache", "policy", name), seconds=60))
-    )
+    return tuple(name for name in packages if _has_candidate(runner(("apt-cache", "policy", name), seconds=60)))
 
 
 def _has_candidate(policy: str) -> bool:

@@ -45,9 +45,7 @@ class Target:
     tls: TLSConfig | bool = False
 
     def __str__(self) -> str:
-        return (
-            self.chosen if self.url in self.chosen else f"{self.url} ({self.chosen or 'the default socket'})"
-        )
+        return self.chosen if self.url in self.chosen else f"{self.url} ({self.chosen or 'the default socket'})"
 
 
 @dataclass(frozen=True)
@@ -79,9 +77,7 @@ def decide(facts: Facts) -> Remedy:
     if facts.denied:
         return Remedy(advice="run: sudo usermod -aG docker $USER && newgrp docker")
     if facts.system == "Darwin":
-        return Remedy(
-            advice="run: open -a Docker (https://docs.docker.com/desktop/ when it is not installed)"
-        )
+        return Remedy(advice="run: open -a Docker (https://docs.docker.com/desktop/ when it is not installed)")
     if facts.system != "Linux" or not (facts.dockerd or facts.debian):
         return Remedy(advice="install docker as https://docs.docker.com/engine/install/ says")
     start = ("systemctl", "start", "docker") if facts.systemd else ("dockerd",)
@@ -106,20 +102,14 @@ def find_target(environ: Mapping[str, str]) -> Target:
         folder = Path(environ.get("DOCKER_CERT_PATH") or "~/.docker").expanduser()
         verify = bool(environ.get("DOCKER_TLS_VERIFY"))
         client_cert = (str(folder / "cert.pem"), str(folder / "key.pem"))
-        tls = (
-            TLSConfig(client_cert=client_cert, ca_cert=str(folder / "ca.pem"), verify=True)
-            if verify
-            else False
-        )
+        tls = TLSConfig(client_cert=client_cert, ca_cert=str(folder / "ca.pem"), verify=True) if verify else False
         return Target(host, f"DOCKER_HOST={host}", tls)
     name = environ.get("DOCKER_CONTEXT") or get_current_context_name()
     if name in ("", "default"):
         return Target(DEFAULT_SOCKET)
     context = ContextAPI.get_context(name)
     if context is None or not context.Host:
-        raise EngineUnavailable(
-            f"the docker context {name!r} does not exist; run: docker context use default"
-        )
+        raise EngineUnavailable(f"the docker context {name!r} does not exist; run: docker context use default")
     return Target(context.Host, f"DOCKER_CONTEXT={name}", context.TLSConfig or False)
 
 

@@ -1,6 +1,7 @@
-"""The virtual environment of the checkout: made from the lock, and again when lock or project change.
+"""Virtual environments of the checkout: made from a lock, and again when the lock or the project change.
 
-When nothing changed this costs a few milliseconds: imports that only making needs are inside functions.
+There are two: .venv for the commands, .tox/shared for the tests. When nothing changed this costs a few
+milliseconds: imports that only making needs are inside functions.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -25,10 +26,9 @@ class State:
     project: str  # pyproject.toml, and where the checkout is
 
     @classmethod
-    def wanted(cls, root: Path) -> State:
-        lock = (root / "harness" / "requirements.txt").read_bytes()
+    def wanted(cls, root: Path, lock: Path) -> State:
         project = (root / "pyproject.toml").read_bytes()
-        return cls(_digest(lock), _digest(str(root).encode(), project))
+        return cls(_digest(lock.read_bytes()), _digest(str(root).encode(), project))
 
     @classmethod
     def found(cls, venv: Path) -> State:
@@ -47,46 +47,43 @@ def _digest(*parts: bytes) -> str:
     return digest.hexdigest()
 
 
-def bring_up_to_date(root: Path = ROOT, runner: Callable[..., str] | None = None) -> int:
-    """Make ``root``/.venv what the lock and the project want; returns the exit code, 2 with a message."""
-    venv = root / ".venv"
-    found, wanted = State.found(venv), State.wanted(root)
+def bring_up_to_date(
+    venv: str = ".venv",
+    lock: str = "harness/requirements.txt",
+    root: Path = ROOT,
+    runner: Callable[..., str] | None = None,
+) -> int:
+    """Make ``venv`` what ``lock`` and the project want, both relative to ``root``.
+
+    Returns the exit code: 0, or 2 with pip's own words on standard error.
+    """
+    found, wanted = State.found(root / venv), State.wanted(root, root / lock)
     if found == wanted:
         return 0
     from harness.errors import HarnessError
     from harness.process import run
     from harness.steps import Steps
 
-    steps = Steps()
     try:
-        with steps.step("python environment") as step:
-            step.detail("from the package index")
-            _make(root, venv, found, wanted, runner or run)
+        with Steps().step(f"python environment {venv}"):
+            _make(root, root / venv, root / lock, found.packages == wanted.packages, runner or run)
+            (root / venv / MARKER).write_text(json.dumps(asdict(wanted)))
     except HarnessError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def _make(root: Path, venv: Path, found: State, wanted: State, runner: Callable[..., str]) -> None:
+def _make(root: Path, venv: Path, lock: Path, has_packages: bool, runner: Callable[..., str]) -> None:
     (venv / MARKER).unlink(missing_ok=True)  # half-made from here on
-    pip = (
-        str(venv / "bin" / "python"),
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "--no-input",
-        "-q",
-        "install",
-    )
-    if found.packages != wanted.packages:
+    python = str(venv / "bin" / "python")
+    pip = (python, "-m", "pip", "--disable-pip-version-check", "--no-input", "-q", "install")
+    if not has_packages:
         _ensure_venv_module(runner)
         runner((sys.executable, "-m", "venv", "--clear", str(venv)), seconds=PIP_SECONDS)
-        lock = root / "harness" / "requirements.txt"
         runner((*pip, "--no-deps", "--require-hashes", "-r", str(lock)), seconds=PIP_SECONDS)
     # Without isolation: the build backend is in the lock, so that this needs no network.
     runner((*pip, "--no-deps", "--no-build-isolation", "-e", str(root)), seconds=PIP_SECONDS)
-    (venv / MARKER).write_text(json.dumps(wanted.__dict__))
 
 
 def _ensure_venv_module(runner: Callable[..., str]) -> None:
@@ -100,7 +97,9 @@ def _ensure_venv_module(runner: Callable[..., str]) -> None:
         return
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     if not debian.can_install():
-        raise BadInput(
-            f"this Python cannot make virtual environments; run: sudo apt-get install -y {package}"
-        )
+        raise BadInput(f"this Python cannot make virtual environments; run: sudo apt-get install -y {package}")
     debian.install((package,), runner)
+
+
+if __name__ == "__main__":
+    sys.exit(bring_up_to_date(venv=sys.argv[1], lock=sys.argv[2]))

@@ -49,10 +49,7 @@ def read_context(folder: Path = CONTEXT) -> dict[str, ContextFile]:
     """What the image is made of: path in the context → file. Caches and hidden files are left out."""
     found = sorted(path for path in (folder / "image").rglob("*") if path.is_file() and not _ignored(path))
     found += [folder / name for name in MODULES]
-    return {
-        str(path.relative_to(folder)): ContextFile(os.access(path, os.X_OK), path.read_bytes())
-        for path in found
-    }
+    return {str(path.relative_to(folder)): ContextFile(os.access(path, os.X_OK), path.read_bytes()) for path in found}
 
 
 def _ignored(path: Path) -> bool:
