@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from harness import cli_hosting
 from harness.errors import BadInput, HarnessError
 from harness.plan import LAUNCHERS
 from harness.steps import Steps
@@ -185,6 +186,11 @@ def doctor(*, as_json: bool) -> None:
                 + (f"; {check.advice}" if check.advice else "")
             )
     sys.exit(0 if all(check.ok for check in checks) else 1)
+
+
+main.add_command(cli_hosting.serve)
+main.add_command(cli_hosting.invoke)
+main.add_command(cli_hosting.stop)
 
 
 def parse_hyperparameters(given: tuple[str, ...]) -> dict[str, Any]:

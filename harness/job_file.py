@@ -56,9 +56,15 @@ _MAX_HOSTS = 8  # hosts share this machine's cores; more of them only wait for e
 
 
 def read_job_file(
-    path: Path, *, instance_count: int | None = None, hyperparameters: Mapping[str, Any] | None = None
+    path: Path,
+    *,
+    instance_count: int | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    for_hosting: bool = False,
 ) -> JobFile:
-    """Read and check ``path``; the keyword arguments override what it says.
+    """Read and check ``path``; ``instance_count`` and ``hyperparameters`` override what it says.
+
+    ``for_hosting`` leaves the inputs of training unchecked: a trained model is hosted without them.
 
     Raises `BadInput` with all problems of the file, the folders it names included.
     """
@@ -81,7 +87,9 @@ def read_job_file(
             training["hyperparameters"] = {**given, **hyperparameters}
     job, problems = parse_job(document, path)
     if job is not None:
-        problems += _problems_on_disk(job)
+        problems += _source_problems_of(job)
+        if not for_hosting:
+            problems += [problem for channel in job.training.inputs for problem in _channel_problems(channel)]
     if job is None or problems:
         raise BadInput(f"{path}: {problem}" for problem in problems)
     return job
@@ -208,7 +216,7 @@ def _hosting(table: Table, training: TrainingJob, folder: Path) -> Hosting:
     return hosting
 
 
-def _problems_on_disk(job: JobFile) -> list[str]:
+def _source_problems_of(job: JobFile) -> list[str]:
     problems = _source_problems("training", job.training.entry_point, job.training.source_dir or Path())
     if job.hosting:
         problems += [
@@ -216,8 +224,6 @@ def _problems_on_disk(job: JobFile) -> list[str]:
             for problem in _source_problems("hosting", job.hosting.entry_point, job.hosting.source_dir)
             if problem not in problems
         ]
-    for channel in job.training.inputs:
-        problems += _channel_problems(channel)
     return problems
 
 
