@@ -239,13 +239,10 @@ def make_base(client: DockerClient, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tar = Path(folder) / "base.tar"
         process.run(base_command(client.info().get("Architecture", ""), tar), seconds=900)
-        with tar.open("rb") as stream:
-            answer = client.api.import_image_from_stream(
-                stream,
-                repository=repository,
-                tag=tag,
-                changes=['CMD ["bash"]', "LABEL sagemaker-harness.kind=base"],
-            )
+        # Not import_image_from_stream, which announces chunks and then sends none (docker SDK 7.2).
+        answer = client.api.import_image_from_file(
+            str(tar), repository=repository, tag=tag, changes=['CMD ["bash"]', "LABEL sagemaker-harness.kind=base"]
+        )
     if "error" in answer:
         raise HarnessError(f"the engine could not import {name}: {answer.strip()}")
 

@@ -72,7 +72,7 @@ def test_torch_torchvision_and_horovod_work_together(container: Container) -> No
     program = (
         "import torch, torchvision, horovod.torch as hvd; hvd.init();"
         "model = torchvision.models.resnet18();"
-        "print(hvd.allreduce(model(torch.zeros(1, 3, 32, 32))).shape[1], hvd.size())"
+        "print(hvd.allreduce(model(torch.zeros(1, 3, 64, 64))).shape[1], hvd.size())"
     )
 
     assert say(container, "python", "-c", program).split() == ["1000", "1"]
@@ -81,7 +81,7 @@ def test_torch_torchvision_and_horovod_work_together(container: Container) -> No
 def test_horovod_has_pytorch_mpi_and_gloo(container: Container) -> None:
     report = say(container, "horovodrun", "--check-build")
 
-    assert [line for line in report.splitlines() if "[X]" in line] == [
+    assert [line.rstrip() for line in report.splitlines() if "[X]" in line] == [
         f"    [X] {name}" for name in ("PyTorch", "MPI", "Gloo", "MPI", "Gloo")
     ]
 
