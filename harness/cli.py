@@ -38,6 +38,11 @@ class Group(click.Group):
         except KeyboardInterrupt:
             click.echo("harness: interrupted", err=True)
             ctx.exit(EXIT_CODES["Stopped"])
+        except Exception as error:
+            if not _is_the_engines(error):
+                raise
+            click.echo(f"harness: the docker engine failed: {getattr(error, 'explanation', None) or error}", err=True)
+            ctx.exit(HarnessError.exit_code)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -210,6 +215,11 @@ def parse_hyperparameters(given: tuple[str, ...]) -> dict[str, Any]:
             except ValueError:
                 values[key] = value
     return values
+
+
+def _is_the_engines(error: Exception) -> bool:
+    """Whether ``error`` is the docker SDK's: asked by name, as importing it would slow every start."""
+    return any(base.__module__.startswith(("docker.errors", "requests.")) for base in type(error).__mro__)
 
 
 def _interrupt(*_: object) -> None:
