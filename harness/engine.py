@@ -1,6 +1,6 @@
 """The docker engine: found where the docker command would find it, started when that is ours to do.
 
-Three questions, each answered in one place: where is it (`find_target`), why does it not answer (`_reach`),
+Three questions, each answered in one place: where is it (`find_target`), why does it not answer (`reach`),
 and what is to be done about that (`decide`, pure). An engine that somebody chose, by DOCKER_HOST or by a
 docker context, is never replaced by one of our own.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -120,26 +121,21 @@ def connect(environ: Mapping[str, str] = os.environ) -> DockerClient:
     """
     target = find_target(environ)
     try:
-        return _reach(target)
-    except _NoAnswerError as error:
+        return reach(target)
+    except NoAnswerError as error:
         remedy = decide(_facts(target, error))
         raise EngineUnavailable(f"{error}; {remedy.advice or 'run: make setup, which starts one'}") from None
 
 
-def ensure_engine(
-    steps: Steps,
-    environ: Mapping[str, str] = os.environ,
-    reach: Callable[[Target], DockerClient] | None = None,
-) -> DockerClient:
+def ensure_engine(steps: Steps, environ: Mapping[str, str] = os.environ) -> DockerClient:
     """A client of the engine, which is installed and started first when none answers and we may do so.
 
     Raises `EngineUnavailable` with the exact command where we may not, or when it does not come up.
     """
-    reach = reach or _reach
     target = find_target(environ)
     try:
         return reach(target)
-    except _NoAnswerError as error:
+    except NoAnswerError as error:
         remedy = decide(_facts(target, error))
         if remedy.advice:
             raise EngineUnavailable(f"{error}; {remedy.advice}") from None
@@ -151,7 +147,7 @@ def ensure_engine(
         return start(remedy.start, lambda: reach(target))
 
 
-class _NoAnswerError(Exception):
+class NoAnswerError(Exception):
     """Nothing usable at the target; ``denied`` when it is there and not for us."""
 
     def __init__(self, message: str, denied: bool) -> None:
@@ -159,11 +155,12 @@ class _NoAnswerError(Exception):
         super().__init__(message)
 
 
-def _reach(target: Target) -> DockerClient:
+def reach(target: Target) -> DockerClient:
     import docker
     import requests
 
     try:
+        _knock(target.url)
         client = docker.DockerClient(
             base_url=target.url,
             tls=target.tls,
@@ -171,13 +168,21 @@ def _reach(target: Target) -> DockerClient:
             use_ssh_client=target.url.startswith("ssh://"),
         )
         client.ping()
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+    except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
         cause = _innermost(error)
         why = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
         message = f"no docker engine answers at {target}: {why.strip().splitlines()[0].lower()}"
-        raise _NoAnswerError(message, isinstance(cause, PermissionError)) from error
+        raise NoAnswerError(message, isinstance(cause, PermissionError)) from error
     client.api.timeout = CALL_SECONDS
     return client
+
+
+def _knock(url: str) -> None:
+    """Connect to a local socket ourselves first: the SDK hides the system's error under three of its own, and
+    leaves the socket open that failed."""
+    if url.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(url.removeprefix("unix://"))
 
 
 def _innermost(error: BaseException) -> BaseException:
@@ -190,7 +195,7 @@ def _innermost(error: BaseException) -> BaseException:
         seen = inner
 
 
-def _facts(target: Target, error: _NoAnswerError) -> Facts:
+def _facts(target: Target, error: NoAnswerError) -> Facts:
     return Facts(
         chosen=target.chosen,
         denied=error.denied,
@@ -204,32 +209,32 @@ def _facts(target: Target, error: _NoAnswerError) -> Facts:
 
 def start(
     argv: tuple[str, ...],
-    reach: Callable[[], DockerClient],
+    answer: Callable[[], DockerClient],
     *,
     pid_file: Path = PID_FILE,
     log: Path = LOG_FILE,
     seconds: float = START_SECONDS,
 ) -> DockerClient:
-    """Start an engine with ``argv`` and wait until ``reach`` succeeds.
+    """Start an engine with ``argv`` and wait until ``answer`` gives a client of it.
 
     Raises `EngineUnavailable` with the engine's last words when it ends or does not answer in time.
     """
     deadline = Deadline(seconds, "waiting for the docker engine")
     if argv[0] == "systemctl":
         process.run(argv, seconds=seconds)
-        return _await_answer(reach, None, deadline, "journalctl -u docker")
+        return _await_answer(answer, None, deadline, "journalctl -u docker")
     remove_stale_pid_file(pid_file)
     daemon = process.start_detached(argv, log)
-    return _await_answer(reach, daemon, deadline, str(log))
+    return _await_answer(answer, daemon, deadline, str(log))
 
 
 def _await_answer(
-    reach: Callable[[], DockerClient], daemon: subprocess.Popen[bytes] | None, deadline: Deadline, log: str
+    answer: Callable[[], DockerClient], daemon: subprocess.Popen[bytes] | None, deadline: Deadline, log: str
 ) -> DockerClient:
     while True:
         try:
-            return reach()
-        except _NoAnswerError as error:
+            return answer()
+        except NoAnswerError as error:
             ended = daemon is not None and daemon.poll() is not None
             if ended or deadline.expired():
                 why = "ended at once" if ended else f"does not answer after {deadline.seconds:g} s"

@@ -46,6 +46,9 @@ def run(
     return done.stdout
 
 
+_detached: list[subprocess.Popen[bytes]] = []  # kept: Python warns of a running child that is forgotten
+
+
 def start_detached(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     """Start a service that outlives us: a session of its own, no input, everything it says in ``log``.
 
@@ -53,11 +56,13 @@ def start_detached(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     """
     with log.open("ab") as output:
         try:
-            return subprocess.Popen(
+            service = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
         except FileNotFoundError as error:
             raise CommandFailed(argv, "command not found") from error
+    _detached.append(service)
+    return service
 
 
 def _text(output: bytes | str | None) -> str:
