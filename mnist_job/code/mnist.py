@@ -17,8 +17,6 @@ import mnist_data
 from arguments import make_parser
 from model_def import Net, normalise, save_weights
 
-POLL_SECONDS = 50e-6
-
 
 def say(text):
     # Flushed at once: a launcher reads from a pipe, where Python would keep lines back.
@@ -33,9 +31,6 @@ class Alone:
 
     def unite(self, _model, optimizer):
         return optimizer
-
-    def mean(self, loss):
-        return loss
 
     def total(self, numbers, _name):
         return numbers
@@ -57,16 +52,6 @@ class Horovod:
         # In one group, so that the eight gradients, 85 KB together, are negotiated and sent as one message:
         # between hosts this network pays for each message's latency, not for its size.
         return self.hvd.DistributedOptimizer(optimizer, named_parameters=model.named_parameters(), groups=1)
-
-    def mean(self, loss):
-        """The loss averaged over all ranks, whose batches are equally large. Called between backward() and
-        step(), it also waits for the gradients, which travel in the same round, and that is half the point:
-        step() waits by asking without a pause (horovod/torch/mpi_ops_v2.cc, WaitAndClear), which takes the
-        core from the very threads that carry the gradients."""
-        handle = self.hvd.allreduce_async(loss, name="loss", op=self.hvd.Average)
-        while not self.hvd.poll(handle):
-            time.sleep(POLL_SECONDS)
-        return self.hvd.synchronize(handle)
 
     def total(self, numbers, name):
         """The sum over all ranks of a list of numbers."""
@@ -141,8 +126,8 @@ def train_epoch(args, epoch, model, optimizer, data, world):
         optimizer.zero_grad()
         loss = F.nll_loss(model(images.index_select(0, chosen)), labels.index_select(0, chosen))
         loss.backward()
-        interval_loss = interval_loss + world.mean(loss.detach()) * len(chosen)
         optimizer.step()
+        interval_loss = interval_loss + loss.detach() * len(chosen)
         interval_images += len(chosen)
         if step % args.log_interval == 0 and world.rank == 0:
             done = min(step * args.batch_size, len(order))
@@ -152,10 +137,11 @@ def train_epoch(args, epoch, model, optimizer, data, world):
             epoch_loss, interval_loss, interval_images = epoch_loss + interval_loss, interval_loss * 0, 0
     summed = (epoch_loss + interval_loss).item()  # also waits for a GPU to finish
     seconds = time.perf_counter() - started
+    total, count = world.total([summed, len(order)], "train")
     if world.rank == 0:
         done, rate = len(order), len(order) / seconds
         say("epoch {}: trained {} images in {:.2f} s ({:.0f} images/s per rank)".format(epoch, done, seconds, rate))
-        say("epoch {}: train loss {:.6f}".format(epoch, summed / done))
+        say("epoch {}: train loss {:.6f}".format(epoch, total / count))
 
 
 def test(args, epoch, model, data, world):
