@@ -190,7 +190,7 @@ def _channels(table: Table, folder: Path) -> tuple[Channel, ...]:
         return ()
     channels = []
     for name in inputs:
-        source = inputs.text(name)
+        source = inputs.text(name, required=True)
         if not _CHANNEL_NAME.fullmatch(name):
             inputs.problem(name, "is no channel name: letters, digits, '.', '-' and '_', 64 characters at most")
         if "://" in source and not source.startswith("file://"):

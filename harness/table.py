@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -22,8 +22,8 @@ class Table:
         self._name = name
         self._known: set[str] = set()
 
-    def keys(self) -> list[str]:
-        return list(self._values)
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
 
     def problem(self, key: str, what: str) -> None:
         self.problems.append(f"{self._dotted(key)}: {what}")
@@ -37,7 +37,10 @@ class Table:
         return value
 
     def flag(self, key: str) -> bool:
-        value = self._take(key, required=False)
+        """A required true or false."""
+        value = self._take(key, required=True)
+        if value is None:
+            return False
         return value if isinstance(value, bool) else self._wrong(key, value, "true or false", False)
 
     def whole(self, key: str, *, at_least: int, at_most: int, required: bool = False, default: int = 0) -> int:
