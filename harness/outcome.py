@@ -51,12 +51,12 @@ def failure_reason(failed: HostExit, *, several_hosts: bool) -> str:
 
     The failure text names the host itself where a launcher's leader failed because of a rank on another host.
     """
+    head, code, where = "AlgorithmError: ", f", exit code: {failed.exit_code}", f" ({failed.host})"
     text = failed.failure.strip()
-    named = not several_hosts or _HOST.search(text)
-    tail = f", exit code: {failed.exit_code}" + ("" if named else f" ({failed.host})")
     if failed.out_of_memory:
         text = f"OutOfMemoryError: {failed.host} was killed because it ran out of memory. {text}".strip()
     elif not text and failed.exit_code > 128:
         text = f"the container was killed by signal {failed.exit_code - 128}"
-    head = "AlgorithmError: "
-    return head + text[: FAILURE_REASON_LIMIT - len(head) - len(tail)] + tail
+    text = text[: FAILURE_REASON_LIMIT - len(head) - len(code) - len(where)]
+    named = not several_hosts or _HOST.search(text)  # in what is left of the text, not in what was cut off
+    return head + text + code + ("" if named else where)
