@@ -31,7 +31,8 @@ def horovodrun_command(
 ) -> list[str]:
     """``horovodrun`` over ``hosts``, with ``controller`` 'gloo' or 'mpi'.
 
-    Naming the interface skips Horovod's own discovery, which starts a helper on every host first.
+    Naming the interface skips Horovod's own discovery, which starts a helper on every host first. A single host
+    is left to find its loopback: horovodrun looks for nothing else there, and refuses any other name.
     """
     command = [
         "horovodrun",
@@ -40,8 +41,7 @@ def horovodrun_command(
         str(per_host * len(hosts)),
         "-H",
         ",".join(f"{host}:{per_host}" for host in hosts),
-        "--network-interfaces",
-        interface,
+        *(["--network-interfaces", interface] if len(hosts) > 1 else []),
         "--start-timeout",
         str(start_seconds),
     ]

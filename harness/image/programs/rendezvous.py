@@ -1,7 +1,7 @@
 """How the hosts of one job find each other and end together.
 
 Every follower keeps one connection to the leader: it says 'ready <host>' once its sshd is up, and the leader
-says 'exit <code>' when the script is over. A connection that breaks without that word means its other end is gone,
+says 'over' when the script is. A connection that breaks without that word means its other end is gone,
 so a lost host is noticed at once, in both directions. The toolkit polls and sleeps instead (mpi.py): 30 s and more.
 """
 
@@ -59,12 +59,12 @@ class Leader:
         if gone and not self._dismissed:
             lost(gone[0])
 
-    def dismiss(self, exit_code: int) -> None:
-        """Let every follower end with ``exit_code``."""
+    def dismiss(self) -> None:
+        """Let every follower end."""
         self._dismissed = True
         for connection in self._connections.values():
             try:
-                connection.sendall(f"exit {exit_code}\n".encode())
+                connection.sendall(b"over\n")
             except OSError:
                 continue  # that host is gone already; its own exit tells the platform so
             finally:
@@ -72,8 +72,8 @@ class Leader:
         self._listener.close()
 
 
-def follow(leader: str, host: str, seconds: float, port: int = PORT) -> int:
-    """Report ``host`` as ready and wait for the end of the job; the exit code the leader gives.
+def follow(leader: str, host: str, seconds: float, port: int = PORT) -> None:
+    """Report ``host`` as ready and return when the leader says that the job is over.
 
     Raises `HostLost` when the leader cannot be reached in ``seconds``, or goes away.
     """
@@ -81,9 +81,8 @@ def follow(leader: str, host: str, seconds: float, port: int = PORT) -> int:
         connection.sendall(f"ready {host}\n".encode())
         connection.settimeout(None)
         line = _read_line(connection)
-    if not line.startswith("exit "):
+    if line != "over":
         raise HostLost(f"lost {leader}, the host that leads the job")
-    return int(line.removeprefix("exit "))
 
 
 def _connect(leader: str, seconds: float, port: int) -> socket.socket:

@@ -14,7 +14,8 @@ from typing import IO
 
 # horovodrun tags each line with its rank: [1]<stderr>:text (gloo) or [1,0]<stderr>:text (mpi, job and rank).
 _TAG = re.compile(r"^\[(?:\d+,)?(?P<rank>\d+)\]<std(?:out|err)>: ?")
-_CONSEQUENCES = ("HorovodInternalError", "HostsUpdatedInterrupt")  # of another rank's death, never its cause
+# Of another rank's death, never its cause (horovod, common/exceptions.py; common/common.h SHUT_DOWN_ERROR).
+_CONSEQUENCES = ("HorovodInternalError", "HostsUpdatedInterrupt", "Horovod has been shut down")
 _KEPT_LINES = 40
 
 
@@ -24,9 +25,10 @@ class Evidence:
 
     tracebacks: dict[int | None, list[str]] = field(default_factory=dict)
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=8))
-    _open: set[int | None] = field(default_factory=set)
+    # A traceback goes on in its own stream only: what the rank prints on the other one may come in between.
+    _open: set[tuple[str, int | None]] = field(default_factory=set)
 
-    def read(self, line: str) -> None:
+    def read(self, line: str, stream: str = "stderr") -> None:
         tag = _TAG.match(line)
         rank = int(tag["rank"]) if tag else None
         text = (line[tag.end() :] if tag else line).rstrip()
@@ -34,23 +36,24 @@ class Evidence:
             self.last_lines.append(text)
         if text == "Traceback (most recent call last):":
             self.tracebacks[rank] = [text]
-            self._open.add(rank)
-        elif rank in self._open:
-            self._continue(rank, text)
+            self._open.add((stream, rank))
+        elif text and (stream, rank) in self._open:
+            self._continue(stream, rank, text)
 
-    def _continue(self, rank: int | None, text: str) -> None:
+    def _continue(self, stream: str, rank: int | None, text: str) -> None:
         traceback = self.tracebacks[rank]
-        if text and len(traceback) < _KEPT_LINES:
-            traceback.append(text)
-        if text and not text.startswith(" "):
-            self._open.discard(rank)  # the exception's own line ends it
+        traceback.append(text)
+        if len(traceback) > _KEPT_LINES:
+            del traceback[1]  # the innermost calls say most
+        if not text.startswith(" "):
+            self._open.discard((stream, rank))  # the exception's own line ends it
 
     def cause(self) -> tuple[int | None, list[str]]:
         """Rank and lines of the traceback that explains the failure: a script's own, before the ranks it took along."""
         found = list(self.tracebacks.items())
         candidates = [(rank, lines) for rank, lines in found if rank is not None] or found
         for rank, lines in candidates:
-            if not lines[-1].startswith(_CONSEQUENCES) and "HorovodInternalError" not in lines[-1]:
+            if not any(word in lines[-1] for word in _CONSEQUENCES):
                 return rank, lines
         return candidates[0] if candidates else (None, [])
 
@@ -68,20 +71,23 @@ class Script:
         self._process = subprocess.Popen(
             command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
-        streams = ((self._process.stdout, sys.stdout.buffer), (self._process.stderr, sys.stderr.buffer))
+        streams = (
+            (self._process.stdout, sys.stdout.buffer, "stdout"),
+            (self._process.stderr, sys.stderr.buffer, "stderr"),
+        )
         self._threads = [
-            threading.Thread(target=self._echo, args=(source, target), daemon=True)
-            for source, target in streams
+            threading.Thread(target=self._echo, args=(source, target, name), daemon=True)
+            for source, target, name in streams
             if source
         ]
         for thread in self._threads:
             thread.start()
 
-    def _echo(self, source: IO[bytes], target: IO[bytes]) -> None:
+    def _echo(self, source: IO[bytes], target: IO[bytes], name: str) -> None:
         for line in source:
             target.write(line)
             target.flush()
-            self.evidence.read(line.decode(errors="replace"))
+            self.evidence.read(line.decode(errors="replace"), name)
 
     def wait(self) -> int:
         """The script's exit code, 128 + signal where a signal ended it; all its output has been echoed by then."""

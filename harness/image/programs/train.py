@@ -46,6 +46,7 @@ def main() -> int:
             return lead(config, launcher)
         return serve_leader(distributed, config.resource_config["current_host"])
     except HostLost as lost:
+        print(lost, file=sys.stderr, flush=True)
         return fail(f"HostLost: {lost}")
 
 
@@ -107,23 +108,25 @@ def lead(config: HostConfig, controller: str) -> int:
         hyperparameters.get("sagemaker_mpi_custom_mpi_options") or "",
         script,
     )
-    code = _FAILED
     try:
         leader.wait_for_followers(START_SECONDS)
         print(f"launching: {shlex.join(command)}", flush=True)
-        code = run(Script(command, environment, contract.CODE_DIR), command, hosts, per_host, leader)
+        return run(Script(command, environment, contract.CODE_DIR), command, hosts, per_host, leader)
     finally:
-        leader.dismiss(code)
-    return code
+        leader.dismiss()
 
 
 def serve_leader(leader: str, host: str) -> int:
-    """Serve ssh until the leader says that the job is over."""
+    """Serve ssh until the leader says that the job is over.
+
+    Then this host has done its part, whatever became of the script: that is the leader's to say.
+    """
     sshd = ssh.start_sshd()
     try:
-        return follow(leader, host, START_SECONDS)
+        follow(leader, host, START_SECONDS)
     finally:
         sshd.kill()
+    return 0
 
 
 def script_of(config: HostConfig) -> tuple[list[str], dict[str, str], int]:
@@ -143,7 +146,14 @@ def script_of(config: HostConfig) -> tuple[list[str], dict[str, str], int]:
 
 def run(script: Script, command: list[str], hosts: list[str], per_host: int, leader: Leader | None = None) -> int:
     """See ``script`` through to its end; 0, or 1 with the failure file written."""
-    signal.signal(signal.SIGTERM, lambda *_: script.signal(signal.SIGTERM))
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+        script.signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
     lost: list[str] = []
     if leader:
 
@@ -155,8 +165,8 @@ def run(script: Script, command: list[str], hosts: list[str], per_host: int, lea
     code = script.wait()
     if lost:
         raise HostLost(f"{lost[0]} went away while the script was running")
-    if code == 0:
-        return 0
+    if code == 0 or stopped:
+        return code  # a script that was told to end has not failed
     rank, traceback = script.evidence.cause()
     where = f"rank {rank} on {hosts[rank // per_host]}\n" if rank is not None and len(hosts) > 1 else ""
     return fail(
@@ -175,5 +185,4 @@ def fail(message: str) -> int:
     if not failure.exists():
         failure.parent.mkdir(parents=True, exist_ok=True)
         failure.write_text(message)
-    print(message, file=sys.stderr, flush=True)
     return _FAILED

@@ -1,0 +1,115 @@
+"""Fixtures of the docker tier: the real `harness` command, real hosts, and jobs written for one test each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from harness import labels
+
+REPOSITORY = Path(__file__).parents[2]
+HARNESS = str(Path(sys.executable).with_name("harness"))
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did; its repr is all there is to know when an assertion fails."""
+
+    argv: list[str]
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    def __repr__(self) -> str:
+        return (
+            f"{' '.join(self.argv)}\nexit code {self.exit_code}\n--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
+        )
+
+
+class Workplace:
+    """A folder of its own in which `harness` is run, with the job files a test writes there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def job(self, script: str, *, table: str = "", instance_count: int = 2) -> Path:
+        """A job whose entry point is ``script``; ``table`` is added to its [training] table."""
+        (self.folder / "code").mkdir(exist_ok=True)
+        (self.folder / "code" / "script.py").write_text(textwrap.dedent(script))
+        path = self.folder / "job.toml"
+        path.write_text(
+            textwrap.dedent(f"""\
+            [training]
+            base_job_name = "test"
+            entry_point = "script.py"
+            source_dir = "code"
+            instance_type = "ml.p2.xlarge"
+            instance_count = {instance_count}
+            """)
+            + textwrap.dedent(table)
+        )
+        return path
+
+    def harness(self, *arguments: str, env: dict[str, str] | None = None) -> Ran:
+        argv = [HARNESS, *arguments]
+        done = subprocess.run(
+            argv,
+            cwd=self.folder,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        return Ran(argv, done.returncode, done.stdout, done.stderr)
+
+    def describe(self) -> dict[str, Any]:
+        """describe.json of the newest run."""
+        answer: dict[str, Any] = json.loads((self.folder / "runs/latest/describe.json").read_text())
+        return answer
+
+    def log(self, host: str) -> str:
+        return (self.folder / f"runs/latest/logs/{host}.log").read_text()
+
+
+MPI = "distribution = { mpi = { enabled = true, processes_per_host = 1 } }\n"
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    client = docker.from_env()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def left_over(engine: docker.DockerClient, workplace: Workplace) -> Callable[[], list[str]]:
+    """Names of everything in the engine that belongs to the runs of this test."""
+
+    def look() -> list[str]:
+        jobs = [path.name for path in (workplace.folder / "runs").iterdir() if not path.is_symlink()]
+        found = []
+        for job in jobs:
+            chosen: dict[str, Any] = {"label": f"{labels.JOB}={job}"}
+            found += [item.name for item in engine.containers.list(all=True, filters=chosen, ignore_removed=True)]
+            found += [item.name for item in engine.networks.list(filters=chosen)]
+            found += [item.name for item in engine.volumes.list(filters=chosen)]
+        return [str(name) for name in found]
+
+    return look

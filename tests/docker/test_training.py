@@ -1,0 +1,319 @@
+"""Training on real hosts, through the command that users type."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.docker.conftest import HARNESS, MPI, Workplace
+
+
+def started(workplace: Workplace, job: Path, until: str) -> subprocess.Popen[str]:
+    """`harness train`, running, once it has printed ``until``."""
+    running = subprocess.Popen(
+        [HARNESS, "train", str(job)], cwd=workplace.folder, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert running.stderr
+    for line in running.stderr:
+        if until in line:
+            break
+    return running
+
+
+WORLD = """
+    import os
+    import horovod.torch as hvd
+    import torch
+
+    hvd.init()
+    total = hvd.allreduce(torch.ones(1), op=hvd.Sum).item()
+    print(f"rank {hvd.rank()} of {hvd.size()} sum={total} gethostname={os.uname().nodename}", flush=True)
+    if hvd.rank() == 0:
+        open(os.path.join(os.environ["SM_MODEL_DIR"], "model.txt"), "w").write(str(hvd.size()))
+"""
+
+
+@pytest.mark.parametrize(("launcher", "hosts"), [("gloo", 2), ("mpi", 2), ("toolkit", 2), ("gloo", 4), ("gloo", 1)])
+def test_all_hosts_are_one_horovod_world(
+    workplace: Workplace, left_over: Callable[[], list[str]], launcher: str, hosts: int
+) -> None:
+    job = workplace.job(WORLD, table=MPI)
+
+    ran = workplace.harness("train", str(job), "--launcher", launcher, "--hosts", str(hosts))
+
+    assert ran.exit_code == 0, ran
+    log = workplace.log("algo-1")
+    for rank in range(hosts):
+        assert f"rank {rank} of {hosts} sum={float(hosts)} gethostname=algo-{rank + 1}" in log, log
+    with tarfile.open(workplace.folder / "runs/latest/model.tar.gz") as model:
+        assert model.getnames() == ["model.txt"]
+    assert workplace.describe()["TrainingJobStatus"] == "Completed"
+    assert left_over() == []
+
+
+def test_processes_per_host_multiply_the_world(workplace: Workplace) -> None:
+    job = workplace.job(WORLD, table=MPI.replace("host = 1", "host = 2"))
+
+    ran = workplace.harness("train", str(job))
+
+    assert ran.exit_code == 0, ran
+    assert "rank 3 of 4 sum=4.0 gethostname=algo-2" in workplace.log("algo-1")
+
+
+def test_without_distribution_each_host_trains_alone_and_the_user_is_told(workplace: Workplace) -> None:
+    job = workplace.job(WORLD)
+
+    ran = workplace.harness("train", str(job))
+
+    assert ran.exit_code == 0, ran
+    assert "they are not training together" in ran.stderr
+    for host in ("algo-1", "algo-2"):
+        assert f"rank 0 of 1 sum=1.0 gethostname={host}" in workplace.log(host)
+
+
+def test_an_exception_on_one_rank_fails_the_job_within_seconds(
+    workplace: Workplace, left_over: Callable[[], list[str]]
+) -> None:
+    job = workplace.job(
+        """
+        import time
+        import horovod.torch as hvd
+        import torch
+
+        hvd.init()
+        hvd.allreduce(torch.ones(1))
+        if hvd.rank() == 1:
+            print("raising at", time.time(), flush=True)
+            raise ValueError("only rank 1 is unhappy")
+        time.sleep(600)
+        """,
+        table=MPI,
+    )
+
+    ran = workplace.harness("train", str(job))
+    ended = time.time()
+
+    raised = float(workplace.log("algo-1").split("raising at ")[1].split()[0])
+    assert ran.exit_code == 1, ran
+    assert ended - raised < 15
+    assert "Failed: algo-2: ValueError: only rank 1 is unhappy" in ran.stderr
+    description = workplace.describe()
+    assert description["TrainingJobStatus"] == "Failed"
+    assert "ValueError: only rank 1 is unhappy" in description["FailureReason"]
+    assert "rank 1 on algo-2" in description["FailureReason"]
+    assert left_over() == []
+
+
+def test_a_host_that_fails_alone_fails_the_job_and_stops_the_others(
+    workplace: Workplace, left_over: Callable[[], list[str]]
+) -> None:
+    job = workplace.job(
+        """
+        import os, sys, time
+
+        if os.environ["SM_CURRENT_HOST"] == "algo-2":
+            sys.exit("algo-2 gives up")
+        open("/opt/ml/model/half", "w").write("half a model")
+        time.sleep(600)
+        """
+    )
+
+    ran = workplace.harness("train", str(job))
+
+    assert ran.exit_code == 1, ran
+    assert "algo-2 failed; stopping algo-1" in ran.stderr
+    reason = workplace.describe()["FailureReason"]
+    assert reason.startswith('AlgorithmError: ExecuteUserScriptError:\nExitCode 1\nErrorMessage "algo-2 gives up"')
+    with tarfile.open(workplace.folder / "runs/latest/model.tar.gz") as model:
+        assert model.getnames() == ["half"]
+    assert left_over() == []
+
+
+def test_the_users_own_failure_file_becomes_the_failure_reason(workplace: Workplace) -> None:
+    job = workplace.job(
+        """
+        open("/opt/ml/output/failure", "w").write("the data has no labels")
+        raise SystemExit(3)
+        """,
+        instance_count=1,
+    )
+
+    ran = workplace.harness("train", str(job), "--json")
+
+    assert json.loads(ran.stdout)["FailureReason"] == "AlgorithmError: the data has no labels, exit code: 1"
+
+
+def test_ctrl_c_stops_the_hosts_and_keeps_what_there_is(
+    workplace: Workplace, left_over: Callable[[], list[str]]
+) -> None:
+    job = workplace.job(
+        """
+        import time
+        open("/opt/ml/model/so-far", "w").write("x")
+        print("sleeping", flush=True)
+        time.sleep(600)
+        """
+    )
+    with started(workplace, job, until="sleeping") as running:
+        running.send_signal(signal.SIGINT)
+        _, rest = running.communicate(timeout=60)
+
+    assert running.returncode == 3, rest
+    description = workplace.describe()
+    assert description["TrainingJobStatus"] == "Stopped"
+    assert [t["Status"] for t in description["SecondaryStatusTransitions"]][-3:] == ["Stopping", "Uploading", "Stopped"]
+    assert (workplace.folder / "runs/latest/model.tar.gz").exists()
+    assert left_over() == []
+
+
+def test_max_run_ends_the_job_as_stopped(workplace: Workplace, left_over: Callable[[], list[str]]) -> None:
+    job = workplace.job("import time; time.sleep(600)", table="max_run = 3\n")
+
+    ran = workplace.harness("train", str(job))
+
+    assert ran.exit_code == 3, ran
+    assert workplace.describe()["SecondaryStatus"] == "MaxRuntimeExceeded"
+    assert left_over() == []
+
+
+def test_channels_are_each_hosts_own_and_the_users_data_is_never_touched(workplace: Workplace) -> None:
+    data = workplace.folder / "data"
+    (data / "deep").mkdir(parents=True)
+    (data / "deep/a.txt").write_text("original")
+    job = workplace.job(
+        """
+        import os, time
+
+        folder, host = os.environ["SM_CHANNEL_TRAINING"], os.environ["SM_CURRENT_HOST"]
+        path = os.path.join(folder, "deep/a.txt")
+        assert open(path).read() == "original"
+        open(path, "w").write(host)
+        open(os.path.join(folder, "new-" + host), "w").close()
+        time.sleep(3)  # both hosts have written by now
+        assert open(path).read() == host
+        assert sorted(os.listdir(folder)) == ["deep", "new-" + host], os.listdir(folder)
+        """,
+        table='inputs = { training = "data" }\n',
+    )
+
+    first = workplace.harness("train", str(job))
+    second = workplace.harness("train", str(job))  # from the same staged volume
+
+    assert first.exit_code == 0, first
+    assert second.exit_code == 0, second
+    assert [path.name for path in data.rglob("*")] == ["deep", "a.txt"]
+    assert (data / "deep/a.txt").read_text() == "original"
+
+
+def test_variables_reach_the_script_as_they_are(workplace: Workplace) -> None:
+    job = workplace.job(
+        """
+        import json, os, sys
+        print("SEEN " + json.dumps([os.environ["NASTY"], sys.argv[1:], os.environ.get("HARNESS_LAUNCHER")]))
+        """,
+        table="""
+        environment = { NASTY = "a$HOME-b$$c ${PATH} \\"q\\"" }
+        hyperparameters = { text = "it's $5", flag = true, "batch-size" = 64 }
+        """,
+        instance_count=1,
+    )
+
+    ran = workplace.harness("train", str(job))
+
+    assert ran.exit_code == 0, ran
+    seen = json.loads(workplace.log("algo-1").split("SEEN ")[1].splitlines()[0])
+    assert seen == ['a$HOME-b$$c ${PATH} "q"', ["--batch-size", "64", "--flag", "True", "--text", "it's $5"], None]
+
+
+def test_sm_variables_are_those_of_the_toolkit(workplace: Workplace) -> None:
+    """The script asks AWS's released toolkit, in the same host, what it would have set."""
+    (workplace.folder / "data").mkdir()
+    (workplace.folder / "data/x").write_text("x")
+    job = workplace.job(
+        """
+        import json, os, subprocess, sys
+        ours = {k: v for k, v in os.environ.items() if k.startswith("SM_")}
+        bare = {k: v for k, v in os.environ.items() if not k.startswith("SM_")}
+        code = "import json; from sagemaker_training import environment as e; print(json.dumps(e.Environment().to_env_vars()))"
+        out = subprocess.run([sys.executable, "-c", code], env=bare, stdout=subprocess.PIPE, text=True, check=True).stdout
+        theirs = json.loads(out.splitlines()[-1])
+        different = {k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k)}
+        print("DIFFERENT", sorted(different), "OF", len(theirs))
+        """,
+        table="""
+        hyperparameters = { epochs = 6, backend = "gloo", list = [1, 2], nested = { b = 1, a = [true] } }
+        inputs = { training = "data" }
+        """,
+    )
+
+    ran = workplace.harness("train", str(job))
+
+    assert ran.exit_code == 0, ran
+    for host in ("algo-1", "algo-2"):
+        assert "DIFFERENT [] OF" in workplace.log(host), workplace.log(host)
+
+
+def test_logs_are_complete_also_when_the_host_dies_at_once(workplace: Workplace) -> None:
+    job = workplace.job(
+        """
+        import os, sys
+        for number in range(20000):
+            print("line", number)
+        sys.stdout.flush()
+        os._exit(7)
+        """
+    )
+
+    ran = workplace.harness("train", str(job))
+
+    assert ran.exit_code == 1, ran
+    failed = workplace.describe()["FailureReason"]
+    host = "algo-2" if "algo-2" in failed else "algo-1"
+    lines = [line for line in workplace.log(host).splitlines() if line.startswith("line ")]
+    assert lines == [f"line {number}" for number in range(20000)]
+
+
+def test_a_killed_host_fails_the_job_and_is_named(workplace: Workplace, engine: docker.DockerClient) -> None:
+    job = workplace.job(
+        """
+        import time
+        import horovod.torch as hvd
+
+        hvd.init()
+        print("together", hvd.size(), flush=True)
+        time.sleep(600)
+        """,
+        table=MPI,
+    )
+    with started(workplace, job, until="together 2") as running:
+        name = os.readlink(workplace.folder / "runs/latest")
+        (victim,) = engine.containers.list(
+            filters={"label": [f"sagemaker-harness.job={name}", "sagemaker-harness.host=algo-2"]}
+        )
+        victim.kill()
+        _, rest = running.communicate(timeout=60)
+
+    assert running.returncode == 1, rest
+    assert "algo-2" in workplace.describe()["FailureReason"]
+
+
+def test_retained_hosts_stay_until_they_are_cleaned(workplace: Workplace, left_over: Callable[[], list[str]]) -> None:
+    job = workplace.job("print('done')", instance_count=1)
+
+    ran = workplace.harness("train", str(job), "--retain")
+
+    assert ran.exit_code == 0, ran
+    assert any(name.endswith("algo-1") for name in left_over())
+    listed = workplace.harness("ps", "--json")
+    assert os.readlink(workplace.folder / "runs/latest") in listed.stdout
+    workplace.harness("clean")
+    assert left_over() == []
