@@ -1,0 +1,109 @@
+"""The compose document of one run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import labels
+from harness.compose import Project, View, run_document
+from harness.plan import ClusterPlan, HostPlan
+
+BASE: dict[str, Any] = {
+    "x-host": {},
+    "services": {
+        "algo-1": {
+            "image": "harness-pytorch:latest",
+            "build": {"context": "harness"},
+            "command": ["idle"],
+            "hostname": "algo-1",
+            "shm_size": "1gb",
+            "volumes": ["ssh:/etc/ssh/harness"],
+            "networks": ["hosts"],
+        },
+        "algo-2": {"image": "other"},
+        "endpoint": {"image": "other", "ports": ["127.0.0.1::8080"]},
+    },
+    "networks": {"hosts": {"driver": "bridge"}},
+    "volumes": {"ssh": None},
+}
+PROJECT = Project("mnist-1-ab", "Mnist-1")
+
+
+def document(count: int = 2, environment: dict[str, str] | None = None, views: tuple[View, ...] = ()) -> dict[str, Any]:
+    hosts = tuple(HostPlan(f"algo-{number}", {}, environment or {}) for number in range(1, count + 1))
+    return run_document(BASE, ClusterPlan("Mnist-1", "lab:1", hosts, {}, (), Path(), 60), PROJECT, views)
+
+
+def interpolated(text: str) -> str:
+    """What compose makes of a value when the caller has no variables set (compose specification, Interpolation)."""
+    pattern = r"\$(?:(?P<dollar>\$)|\{[^}]*\}|[A-Za-z_][A-Za-z0-9_]*|(?P<bad>))"
+
+    def replaced(found: re.Match[str]) -> str:
+        assert found["bad"] is None, f"compose would refuse {text!r}"
+        return found["dollar"] or ""
+
+    return re.sub(pattern, replaced, text)
+
+
+def test_any_number_of_hosts_is_made_after_the_one_service() -> None:
+    services = document(5)["services"]
+
+    assert list(services) == [f"algo-{number}" for number in range(1, 6)]
+    for name, service in services.items():
+        assert service["hostname"] == name
+        assert service["container_name"] == f"mnist-1-ab-{name}"
+        assert service["image"] == "lab:1"
+        assert service["command"] == ["train"]
+        assert service["shm_size"] == "1gb"
+        assert service["networks"] == ["hosts"]
+        assert service["volumes"] == ["ssh:/etc/ssh/harness"]
+
+
+def test_a_run_builds_nothing() -> None:
+    assert not [service for service in document()["services"].values() if "build" in service]
+
+
+def test_everything_is_labelled_as_the_runs_own() -> None:
+    made = document(views=(View("algo-1", "v", "/opt/ml/input/data/training"),))
+    parts = [part for kind in ("services", "networks", "volumes") for part in made[kind].values()]
+
+    assert len(parts) == 2 + 1 + 2
+    for part in parts:
+        assert part["labels"][labels.RUN] == "mnist-1-ab"
+        assert part["labels"][labels.JOB] == "Mnist-1"
+        assert part["labels"][labels.KIND] == labels.TRAINING
+    assert made["services"]["algo-2"]["labels"][labels.HOST] == "algo-2"
+
+
+def test_what_the_description_says_of_a_network_is_kept() -> None:
+    assert document()["networks"]["hosts"]["driver"] == "bridge"
+
+
+def test_a_view_of_a_channel_is_mounted_in_its_own_host_only() -> None:
+    views = tuple(View(f"algo-{n}", f"run-algo-{n}", "/opt/ml/input/data/t", {"type": "overlay"}) for n in (1, 2))
+    made = document(views=views)
+
+    assert made["services"]["algo-1"]["volumes"] == ["ssh:/etc/ssh/harness", "run-algo-1:/opt/ml/input/data/t"]
+    assert made["services"]["algo-2"]["volumes"] == ["ssh:/etc/ssh/harness", "run-algo-2:/opt/ml/input/data/t"]
+    assert made["volumes"]["run-algo-2"]["driver_opts"] == {"type": "overlay"}
+    assert made["volumes"]["run-algo-2"]["name"] == "run-algo-2"
+
+
+def test_the_description_itself_is_left_alone() -> None:
+    before = repr(BASE)
+
+    document(3, {"A": "$"})
+
+    assert repr(BASE) == before
+
+
+@given(st.dictionaries(st.sampled_from("ABC"), st.text(st.sampled_from("$${}_aA1 '\"\\")) | st.text(), max_size=3))
+def test_every_dollar_of_the_environment_survives_compose(environment: dict[str, str]) -> None:
+    service = document(1, environment)["services"]["algo-1"]
+
+    assert {name: interpolated(value) for name, value in service["environment"].items()} == environment

@@ -1,0 +1,112 @@
+"""From a job to the plan of its hosts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from harness.job import Channel, MpiDistribution, TrainingJob
+from harness.plan import ClusterPlan, plan_training
+
+CONFIG = "/opt/ml/input/config"
+
+
+def plan(launcher: str = "gloo", **more: Any) -> ClusterPlan:
+    given: dict[str, Any] = {
+        "entry_point": "mnist.py",
+        "source_dir": Path("code"),
+        "base_job_name": "mnist",
+        "instance_type": "ml.p2.xlarge",
+        "instance_count": 2,
+        **more,
+    }
+    return plan_training(
+        TrainingJob(**given), "Mnist-1", arn="arn:x", region="us-west-2", image="i:1", launcher=launcher
+    )
+
+
+def documents(made: ClusterPlan, name: str) -> list[dict[str, Any]]:
+    return [json.loads(host.files[f"{CONFIG}/{name}.json"]) for host in made.hosts]
+
+
+def test_every_host_gets_the_three_documents_and_nothing_else() -> None:
+    for host in plan().hosts:
+        assert sorted(host.files) == [
+            f"{CONFIG}/hyperparameters.json",
+            f"{CONFIG}/inputdataconfig.json",
+            f"{CONFIG}/resourceconfig.json",
+        ]
+
+
+def test_hosts_differ_in_nothing_but_their_own_name() -> None:
+    first, second = documents(plan(), "resourceconfig")
+
+    assert (first.pop("current_host"), second.pop("current_host")) == ("algo-1", "algo-2")
+    assert first == second
+    assert first["hosts"] == ["algo-1", "algo-2"]
+    assert plan().hosts[0].environment == plan().hosts[1].environment
+
+
+def test_eight_hosts_are_eight() -> None:
+    assert [host.name for host in plan(instance_count=8).hosts] == [f"algo-{number}" for number in range(1, 9)]
+
+
+def test_hyperparameters_are_encoded_as_the_sdk_does() -> None:
+    made = plan(hyperparameters={"backend": "gloo", "epochs": 6, "flag": True, "batch-size": 64})
+    (first, second) = documents(made, "hyperparameters")
+
+    assert first == second == dict(made.hyperparameters)
+    assert (first["backend"], first["epochs"], first["flag"], first["batch-size"]) == ('"gloo"', "6", "true", "64")
+    assert first["sagemaker_program"] == '"mnist.py"'
+    assert first["sagemaker_job_name"] == '"Mnist-1"'
+    assert first["sagemaker_region"] == '"us-west-2"'
+    assert first["sagemaker_container_log_level"] == "20"
+    assert json.loads(first["sagemaker_submit_directory"])
+    assert not [name for name in first if "mpi" in name]
+
+
+def test_a_distribution_becomes_the_hyperparameters_the_sdk_adds() -> None:
+    (plain, _) = documents(plan(distribution=MpiDistribution()), "hyperparameters")
+    (full, _) = documents(plan(distribution=MpiDistribution(2, "--NCCL_DEBUG WARN")), "hyperparameters")
+
+    assert plain["sagemaker_mpi_enabled"] == "true"
+    assert plain["sagemaker_mpi_custom_mpi_options"] == '""'
+    assert "sagemaker_mpi_num_of_processes_per_host" not in plain
+    assert full["sagemaker_mpi_num_of_processes_per_host"] == "2"
+    assert full["sagemaker_mpi_custom_mpi_options"] == '"--NCCL_DEBUG WARN"'
+
+
+def test_the_users_environment_reaches_the_hosts_as_it_is_beside_the_platforms() -> None:
+    variables = plan("mpi", environment={"A": "$B ${C} 'x'"}).hosts[0].environment
+
+    assert variables["A"] == "$B ${C} 'x'"
+    assert variables["TRAINING_JOB_NAME"] == "Mnist-1"
+    assert variables["TRAINING_JOB_ARN"] == "arn:x"
+    assert variables["HARNESS_LAUNCHER"] == "mpi"
+
+
+def test_channels_are_told_in_every_host() -> None:
+    made = plan(inputs=(Channel("training", Path("data")),))
+
+    assert made.channels == (Channel("training", Path("data")),)
+    assert [list(document) for document in documents(made, "inputdataconfig")] == [["training"], ["training"]]
+
+
+def test_limits_and_names_are_taken_over() -> None:
+    made = plan(max_run=7)
+
+    assert (made.training_job_name, made.image, made.max_run, made.source_dir) == ("Mnist-1", "i:1", 7, Path("code"))
+
+
+def test_hosts_that_will_not_train_together_are_warned_about_and_no_others() -> None:
+    (warning,) = plan().warnings
+
+    assert "each of the 2 hosts runs mnist.py alone" in warning
+    assert "distribution = { mpi = { enabled = true } }" in warning
+    assert plan(instance_count=1).warnings == ()
+    assert plan(distribution=MpiDistribution()).warnings == ()
+
+
+def test_a_plan_says_the_same_every_time() -> None:
+    assert plan() == plan()

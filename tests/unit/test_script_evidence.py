@@ -1,0 +1,113 @@
+"""What a failed script is said to have died of, from nothing but what it and its launcher printed."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.image.programs.script import Evidence
+
+HEAD = "Traceback (most recent call last):"
+FRAME = '  File "/opt/ml/code/mnist.py", line 7, in <module>'
+GLOO, MPI = "[{rank}]<{stream}>:{text}", "[1,{rank}]<{stream}>:{text}"
+LOST = "horovod.common.exceptions.HorovodInternalError: [/tmp/gloo/transport/tcp/pair.cc:589] Connection closed by peer"
+SHUT_DOWN = "RuntimeError: Horovod has been shut down. This was caused by an exception on one of the ranks"
+
+
+def evidence(*lines: str) -> Evidence:
+    found = Evidence()
+    for line in lines:
+        found.read(line + "\n")
+    return found
+
+
+def traceback(error: str, rank: int | None = None, form: str = GLOO) -> list[str]:
+    texts = [HEAD, FRAME, "    main()", error]
+    return texts if rank is None else [form.format(rank=rank, stream="stderr", text=text) for text in texts]
+
+
+def test_a_plain_traceback_is_the_cause() -> None:
+    found = evidence("epoch 1", *traceback("ValueError: no such digit"))
+
+    assert found.cause() == (None, [HEAD, FRAME, "    main()", "ValueError: no such digit"])
+    assert found.error_message() == "ValueError: no such digit"
+
+
+@pytest.mark.parametrize("form", [GLOO, MPI], ids=["gloo", "mpi"])
+@pytest.mark.parametrize("consequence", [LOST, SHUT_DOWN, "HorovodInternalError"])
+@pytest.mark.parametrize("first", ["cause", "consequence"])
+def test_the_rank_whose_own_exception_it_was_comes_before_those_it_took_along(
+    form: str, consequence: str, first: str
+) -> None:
+    cause = traceback("ValueError: mine", 1, form)
+    others = [*traceback(consequence, 0, form), *traceback(consequence, 2, form)]
+
+    found = evidence(*(cause + others if first == "cause" else others + cause))
+
+    assert found.cause()[0] == 1
+    assert found.error_message() == "ValueError: mine"
+
+
+def test_lines_of_several_ranks_may_mix() -> None:
+    ours, theirs = traceback("ValueError: mine", 1), traceback(LOST, 0)
+
+    found = evidence(*(line for pair in zip(theirs, ours, strict=True) for line in pair))
+
+    assert found.cause() == (1, [HEAD, FRAME, "    main()", "ValueError: mine"])
+
+
+def test_a_rank_comes_before_the_launchers_own_traceback() -> None:
+    found = evidence(*traceback("ValueError: mine", 1), *traceback("RuntimeError: Horovod detected that 1 failed"))
+
+    assert found.cause()[0] == 1
+
+
+def test_where_all_ranks_died_of_each_other_one_of_them_is_shown() -> None:
+    assert evidence(*traceback(LOST, 0), *traceback(LOST, 1)).error_message() == LOST
+
+
+def test_the_last_of_a_chain_of_exceptions_is_the_one() -> None:
+    between = ["", "During handling of the above exception, another exception occurred:", ""]
+
+    found = evidence(*traceback("KeyError: 'a'"), *between, *traceback("ValueError: b"))
+
+    assert found.error_message() == "ValueError: b"
+
+
+def test_a_message_of_several_lines_is_told_by_its_first() -> None:
+    found = evidence(*traceback("RuntimeError: sizes differ:"), "  weight: 3 and 4", "bias: 1 and 2")
+
+    assert found.error_message() == "RuntimeError: sizes differ:"
+
+
+def test_a_deep_traceback_keeps_its_exception_and_its_innermost_calls() -> None:
+    frames = [f'  File "deep.py", line {number}, in call' for number in range(200)]
+
+    rank, lines = evidence(HEAD, *frames, "RecursionError: too deep").cause()
+
+    assert rank is None
+    assert len(lines) <= 40
+    assert lines[0] == HEAD
+    assert lines[-2:] == [frames[-1], "RecursionError: too deep"]
+
+
+def test_what_is_printed_on_the_other_stream_meanwhile_is_no_part_of_the_traceback() -> None:
+    found = Evidence()
+    for text, stream in ((HEAD, "stderr"), ("epoch 1: done", "stdout"), (FRAME, "stderr"), ("OSError: x", "stderr")):
+        found.read(text + "\n", stream)
+
+    assert found.cause() == (None, [HEAD, FRAME, "OSError: x"])
+
+
+def test_without_a_traceback_the_last_lines_are_the_message() -> None:
+    found = evidence(*(f"line {number}" for number in range(20)), "")
+
+    assert found.cause() == (None, [])
+    assert found.error_message().splitlines() == [f"line {number}" for number in range(12, 20)]
+
+
+def test_the_last_lines_are_told_without_the_launchers_tags() -> None:
+    assert evidence("[1,0]<stdout>:loading", "[1]<stderr>:Killed").error_message() == "loading\nKilled"
+
+
+def test_nothing_printed_is_an_empty_message() -> None:
+    assert evidence().error_message() == ""
