@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 # horovodrun tags each line with its rank: [1]<stderr>:text (gloo) or [1,0]<stderr>:text (mpi, job and rank).
-_TAG = re.compile(r"^\[(?:\d+,)?(?P<rank>\d+)\]<std(?:out|err)>: ?")
+_TAG = re.compile(r"^\[(?:\d+,)?(?P<rank>\d+)\]<std(?:out|err)>:")
 # Of another rank's death, never its cause (horovod, common/exceptions.py; common/common.h SHUT_DOWN_ERROR).
 _CONSEQUENCES = ("HorovodInternalError", "HostsUpdatedInterrupt", "Horovod has been shut down")
 _KEPT_LINES = 40
