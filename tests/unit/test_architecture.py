@@ -1,0 +1,166 @@
+"""The shape of the code, held by reading it: what may import what, and how long things get.
+
+P pure core ← E edges ← S stories ← F faces: a module imports its own layer and those below, never one above.
+I is what runs inside the image, where of all this only `contract` exists.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+HARNESS = REPOSITORY / "harness"
+ORDER = "PESF"
+LAYERS = {
+    "P": {
+        "harness",
+        "compose",
+        "contract",
+        "deadline",
+        "describe",
+        "endpoint_log",
+        "errors",
+        "job",
+        "labels",
+        "metrics",
+        "outcome",
+        "plan",
+        "status",
+        "table",
+    },
+    "E": {
+        "artifacts",
+        "cluster",
+        "compose_command",
+        "debian",
+        "endpoint",
+        "endpoint_container",
+        "engine",
+        "environment",
+        "image_build",
+        "job_file",
+        "model_archive",
+        "payload",
+        "picture",
+        "process",
+        "record",
+        "staging",
+        "steps",
+        "tar",
+    },
+    "S": {"doctor", "hosting", "inventory", "training"},
+    "F": {"__main__", "bootstrap", "cli", "cli_hosting", "local_hosting", "local_run", "report"},
+}
+MODULES = sorted(HARNESS.glob("*.py"))
+PROGRAMS = sorted((HARNESS / "image").rglob("*.py"))
+OURS = [*MODULES, *PROGRAMS, *sorted((REPOSITORY / "mnist_job").rglob("*.py"))]
+TOOLKITS = {"sagemaker_inference", "sagemaker_pytorch_serving_container", "sagemaker_training", "torch", "ts"}
+PURE_STANDARD_LIBRARY_ONLY = {"contract", "errors", "job", "labels", "outcome", "plan", "status", "table"}
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(REPOSITORY))
+
+
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """(module, name) of every import anywhere in a file; name is '' for ``import module``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def harness_modules(path: Path) -> set[str]:
+    """First names below ``harness`` that a file imports."""
+    found = set()
+    for module, name in imports(path):
+        parts = module.split(".")
+        if parts[0] == "harness":
+            found.add(parts[1] if len(parts) > 1 else name)
+    return found
+
+
+def layer(module: str) -> str | None:
+    return next((key for key, names in LAYERS.items() if module in names), None)
+
+
+def test_every_module_has_its_layer_and_every_layer_only_modules_that_exist() -> None:
+    named = set().union(*LAYERS.values())
+    there = {"harness" if path.stem == "__init__" else path.stem for path in MODULES}
+
+    assert there - named == set(), "give these a layer in LAYERS"
+    assert named - there == set(), "these are no longer there"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_a_module_imports_its_own_layer_or_one_below(path: Path) -> None:
+    own = layer("harness" if path.stem == "__init__" else path.stem)
+    assert own
+
+    above = {name for name in harness_modules(path) if ORDER.index(layer(name) or "F") > ORDER.index(own)}
+
+    assert above == set()
+
+
+@pytest.mark.parametrize("name", sorted(PURE_STANDARD_LIBRARY_ONLY))
+def test_the_core_touches_neither_files_processes_network_nor_the_clock(name: str) -> None:
+    edges = {"os", "subprocess", "socket", "shutil", "tempfile", "time", "threading", "docker", "io", "urllib"}
+
+    assert {module.split(".")[0] for module, _ in imports(HARNESS / f"{name}.py")} & edges == set()
+
+
+def test_subprocesses_are_started_by_one_module() -> None:
+    # `bootstrap` and `environment` run before anything is installed, and by the former's own words alone.
+    starting = {"run", "Popen", "call", "check_call", "check_output"}
+    starters = {
+        path.stem
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and (node.func.value.id, node.func.attr) in {("subprocess", word) for word in starting}
+    }
+
+    assert starters <= {"bootstrap", "process"}
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=relative)
+def test_programs_of_the_image_import_the_contract_each_other_and_toolkits_only(path: Path) -> None:
+    others = {module.split(".")[0] for module, _ in imports(path)} - set(sys.stdlib_module_names) - {"harness"}
+
+    assert harness_modules(path) <= {"contract", "image"}
+    assert others <= TOOLKITS
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "mnist_job").rglob("*.py")), ids=relative)
+def test_the_users_job_imports_nothing_of_ours(path: Path) -> None:
+    assert harness_modules(path) == set()
+
+
+@pytest.mark.parametrize("path", OURS, ids=relative)
+def test_modules_and_functions_stay_readable(path: Path) -> None:
+    text = path.read_text()
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+    too_long = {node.name for node in functions if (node.end_lineno or 0) - node.lineno + 1 > 60}
+
+    assert text.count("\n") <= 350
+    assert too_long == set()
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "tests").rglob("*.py")), ids=relative)
+def test_tests_patch_nothing_and_skip_nothing(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+    assert not {module for module, _ in imports(path) if module.startswith(("unittest.mock", "mock"))}
+    assert not (names | attributes) & {"MagicMock", "monkeypatch", "skipif", "xfail", "importorskip"}
