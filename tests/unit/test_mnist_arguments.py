@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(
-    0, str(Path(__file__).parents[2] / "mnist_job" / "code")
-)  # as on a host: a folder, no package
+sys.path.insert(0, str(Path(__file__).parents[2] / "mnist_job" / "code"))  # as on a host: a folder, no package
 
 from arguments import make_parser, parse_hosts
 

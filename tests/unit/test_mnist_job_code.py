@@ -34,9 +34,7 @@ def test_the_jobs_code_imports_nothing_of_the_harness(path: Path) -> None:
 
 @pytest.mark.parametrize("tag", ["", "[1,0]<stdout>:", "[0]<stdout>:", "[1,mpirank:0,algo-1]<stdout>:"])
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric["Name"])
-def test_a_metric_is_found_in_its_line_whatever_tag_a_launcher_puts_before(
-    metric: dict[str, str], tag: str
-) -> None:
+def test_a_metric_is_found_in_its_line_whatever_tag_a_launcher_puts_before(metric: dict[str, str], tag: str) -> None:
     line, value = LINES[metric["Name"]]
 
     found = re.search(metric["Regex"], tag + line)
