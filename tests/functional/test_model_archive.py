@@ -58,9 +58,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_the_model_stays_at_the_top_and_all_of_the_source_becomes_code(tmp_path: Path, source: Path) -> None:
-    model = archive(
-        tmp_path / "model.tar.gz", file("model.pth"), folder("extra"), file("extra/labels.json", b"[]")
-    )
+    model = archive(tmp_path / "model.tar.gz", file("model.pth"), folder("extra"), file("extra/labels.json", b"[]"))
 
     repack(model, source, "inference.py", tmp_path / "out" / "repacked.tar.gz")
 
@@ -73,9 +71,7 @@ def test_the_model_stays_at_the_top_and_all_of_the_source_becomes_code(tmp_path:
 
 
 def test_an_old_code_folder_is_replaced_not_merged(tmp_path: Path, source: Path) -> None:
-    model = archive(
-        tmp_path / "m.tar.gz", file("code/old.py", b""), file("./code/older.py", b""), file("model.pth")
-    )
+    model = archive(tmp_path / "m.tar.gz", file("code/old.py", b""), file("./code/older.py", b""), file("model.pth"))
 
     repack(model, source, "inference.py", tmp_path / "out.tar.gz")
 
@@ -83,9 +79,7 @@ def test_an_old_code_folder_is_replaced_not_merged(tmp_path: Path, source: Path)
 
 
 def test_what_was_repacked_can_be_repacked_again(tmp_path: Path, source: Path) -> None:
-    repack(
-        archive(tmp_path / "m.tar.gz", file("model.pth")), source, "inference.py", tmp_path / "once.tar.gz"
-    )
+    repack(archive(tmp_path / "m.tar.gz", file("model.pth")), source, "inference.py", tmp_path / "once.tar.gz")
 
     repack(tmp_path / "once.tar.gz", source, "inference.py", tmp_path / "twice.tar.gz")
 
@@ -163,9 +157,7 @@ KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarf
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(entries=st.lists(st.tuples(KINDS, PATHS, PATHS), max_size=6))
-@example(
-    entries=[(tarfile.SYMTYPE, "a/b", ".."), (tarfile.SYMTYPE, "b", "a/b/.."), (tarfile.REGTYPE, "b/etc", "")]
-)
+@example(entries=[(tarfile.SYMTYPE, "a/b", ".."), (tarfile.SYMTYPE, "b", "a/b/.."), (tarfile.REGTYPE, "b/etc", "")])
 def test_whatever_is_accepted_unpacks_inside_its_folder(
     tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[bytes, str, str]]
 ) -> None:
@@ -234,8 +226,6 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, source: Path, damage: str)
     assert not (tmp_path / "out.tar.gz").exists()
 
 
-def test_an_entry_point_that_is_not_there_is_refused_before_anything_is_read(
-    tmp_path: Path, source: Path
-) -> None:
+def test_an_entry_point_that_is_not_there_is_refused_before_anything_is_read(tmp_path: Path, source: Path) -> None:
     with pytest.raises(BadInput, match=r"no entry point 'predict\.py'"):
         repack(tmp_path / "gone.tar.gz", source, "predict.py", tmp_path / "out.tar.gz")
