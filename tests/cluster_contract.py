@@ -1,0 +1,185 @@
+"""What every `harness.cluster.Cluster` does, fake or real: subclasses say how one is made."""
+
+from __future__ import annotations
+
+import tarfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+
+import pytest
+
+from harness import contract
+from harness.cluster import Cluster
+from harness.tar import Stream, first_file, members
+
+Make = Callable[[Mapping[str, str]], Cluster]
+
+SAY = "print('hello from', __import__('os').environ['SM_CURRENT_HOST'])"
+WAIT = "import signal, time; print('waiting'); time.sleep(600)"
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('waiting'); time.sleep(600)"
+TERMINATED = """
+import os, signal, sys, time
+
+def leave(*_):
+    print("told to end at", time.time())
+    sys.exit(0)
+
+signal.signal(signal.SIGTERM, leave)
+print("waiting")
+time.sleep(600)
+"""
+WRITE = """
+import os, pathlib
+model = pathlib.Path(os.environ["SM_MODEL_DIR"])
+(model / "sub").mkdir()
+(model / "a").write_text("from " + os.environ["SM_CURRENT_HOST"])
+(model / "sub" / "b").write_bytes(bytes(300_000))
+"""
+FAIL = """
+import os, pathlib, sys
+pathlib.Path(os.environ["SM_OUTPUT_DIR"], "failure").write_text("my own words")
+print("the last line")
+sys.exit(1)
+"""
+MANY_LINES = "for n in range(20_000): print('line', n)\nraise SystemExit(1)"
+
+
+def text_of(cluster: Cluster, host: str) -> str:
+    return b"".join(cluster.follow(host)).decode()
+
+
+def until_said(chunks: Iterator[bytes], word: bytes) -> None:
+    """Read a log until ``word`` is in it."""
+    seen = b""
+    while word not in seen:
+        seen += next(chunks)
+
+
+class ClusterContract:
+    """Needs a fixture ``make``: from the script of each host to a cluster that is removed when the test ends."""
+
+    def run(self, make: Make, script: str, hosts: Iterable[str] = ("algo-1", "algo-2")) -> Cluster:
+        cluster = make(dict.fromkeys(hosts, script))
+        cluster.prepare()
+        cluster.start()
+        return cluster
+
+    def test_each_host_runs_its_own_and_says_so_in_its_own_log(self, make: Make) -> None:
+        cluster = self.run(make, SAY)
+
+        assert "hello from algo-1\n" in text_of(cluster, "algo-1")
+        assert "hello from algo-2\n" in text_of(cluster, "algo-2")
+        assert [cluster.wait(host) for host in ("algo-1", "algo-2")] == [0, 0]
+
+    def test_a_log_is_complete_from_the_first_byte_also_when_the_host_failed_long_ago(self, make: Make) -> None:
+        cluster = self.run(make, MANY_LINES, ["algo-1"])
+
+        assert cluster.wait("algo-1") == 1
+        lines = text_of(cluster, "algo-1").splitlines()
+
+        assert [line for line in lines if line.startswith("line ")] == [f"line {n}" for n in range(20_000)]
+
+    def test_nothing_runs_before_it_is_started(self, make: Make) -> None:
+        cluster = make({"algo-1": "import time; print('began at', time.time())"})
+        cluster.prepare()
+        time.sleep(0.3)
+        before = time.time()
+
+        cluster.start()
+
+        assert float(text_of(cluster, "algo-1").split("began at ")[1]) >= before
+
+    def test_a_folder_comes_back_with_itself_on_top_after_the_host_has_ended(self, make: Make) -> None:
+        cluster = self.run(make, WRITE)
+        assert cluster.wait("algo-2") == 0
+
+        stream = cluster.fetch("algo-2", contract.MODEL_DIR)
+
+        assert stream
+        with tarfile.open(fileobj=Stream(stream), mode="r|") as tar:
+            names = {entry.name for entry in tar}
+        assert names == {"model", "model/a", "model/sub", "model/sub/b"}
+
+    def test_hosts_have_folders_of_their_own_with_the_bytes_they_wrote(self, make: Make) -> None:
+        cluster = self.run(make, WRITE)
+        for host in ("algo-1", "algo-2"):
+            assert cluster.wait(host) == 0
+            stream = cluster.fetch(host, contract.MODEL_DIR)
+            assert stream
+
+            found = {path: content.read() for path, _, content in members(stream) if content}
+
+            assert found == {PurePosixPath("a"): f"from {host}".encode(), PurePosixPath("sub/b"): bytes(300_000)}
+
+    def test_a_path_that_is_not_there_is_none(self, make: Make) -> None:
+        cluster = self.run(make, SAY, ["algo-1"])
+        assert cluster.wait("algo-1") == 0
+
+        assert cluster.fetch("algo-1", contract.FAILURE_FILE) is None
+        assert cluster.fetch("algo-1", "/opt/ml/no/such/folder") is None
+
+    def test_a_failed_host_leaves_its_exit_code_its_words_and_its_log(self, make: Make) -> None:
+        cluster = self.run(make, FAIL, ["algo-1"])
+
+        assert "the last line\n" in text_of(cluster, "algo-1")
+        assert cluster.wait("algo-1") == 1
+        failure = cluster.fetch("algo-1", contract.FAILURE_FILE)
+        assert failure
+        assert first_file(failure, 1024) == "my own words"
+        assert cluster.out_of_memory("algo-1") is False
+
+    def test_stop_tells_all_hosts_at_once(self, make: Make) -> None:
+        cluster = self.run(make, TERMINATED)
+        logs = {host: cluster.follow(host) for host in ("algo-1", "algo-2")}
+        for log in logs.values():
+            until_said(log, b"waiting")
+        before = time.monotonic()
+
+        cluster.stop(["algo-1", "algo-2"], 30)
+
+        assert time.monotonic() - before < 15
+        told = [float(b"".join(log).split(b"told to end at ")[1]) for log in logs.values()]
+        assert abs(told[0] - told[1]) < 3
+        for host in logs:
+            cluster.wait(host)
+
+    def test_stop_kills_what_does_not_end_within_the_grace(self, make: Make) -> None:
+        cluster = self.run(make, STUBBORN, ["algo-1"])
+        until_said(cluster.follow("algo-1"), b"waiting")
+        before = time.monotonic()
+
+        cluster.stop(["algo-1"], 1)
+
+        assert cluster.wait("algo-1") == 137
+        assert 0.9 < time.monotonic() - before < 15
+
+    def test_stop_leaves_hosts_alone_that_were_not_named(self, make: Make) -> None:
+        cluster = self.run(make, WAIT)
+        for host in ("algo-1", "algo-2"):
+            until_said(cluster.follow(host), b"waiting")
+
+        cluster.stop(["algo-2"], 0)
+
+        assert cluster.wait("algo-2") != 0
+        cluster.stop(["algo-1", "algo-2"], 0)
+        assert cluster.wait("algo-1") != 0
+
+    @pytest.mark.parametrize("state", ["nothing", "prepared", "running", "ended"])
+    def test_remove_takes_any_state_and_can_be_repeated(self, make: Make, state: str) -> None:
+        cluster = make({"algo-1": WAIT if state == "running" else SAY})
+        if state != "nothing":
+            cluster.prepare()
+        if state in ("running", "ended"):
+            cluster.start()
+        if state == "ended":
+            cluster.wait("algo-1")
+
+        cluster.remove()
+        cluster.remove()
+
+        self.assert_gone(cluster)
+
+    def assert_gone(self, cluster: Cluster) -> None:
+        """Nothing of ``cluster`` is left."""
+        raise NotImplementedError

@@ -1,0 +1,128 @@
+"""A small real `harness.cluster.Cluster`: every host is a process of this machine with a folder for its /opt/ml."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+ML = "/opt/ml"
+_BLOCK = 1 << 16
+_PAUSE = 0.005
+
+
+class FakeCluster:
+    """``scripts`` is the Python text that each host runs; ``folder`` takes all that the hosts leave.
+
+    A script finds its places where SageMaker's scripts find them, in SM_MODEL_DIR, SM_OUTPUT_DATA_DIR and
+    SM_OUTPUT_DIR, and its name in SM_CURRENT_HOST.
+    """
+
+    def __init__(self, folder: Path, scripts: Mapping[str, str], out_of_memory: Iterable[str] = ()) -> None:
+        self.folder = folder
+        self.stops: list[tuple[tuple[str, ...], float]] = []  # what `stop` was asked, in order
+        self._scripts = dict(scripts)
+        self._out_of_memory = frozenset(out_of_memory)
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything of this cluster is there."""
+        return self.folder.exists() or any(process.poll() is None for process in self._processes.values())
+
+    def prepare(self) -> None:
+        for host in self._scripts:
+            for name in ("model", "output/data"):
+                (self._ml(host) / name).mkdir(parents=True)
+
+    def start(self) -> None:
+        for host, script in self._scripts.items():
+            with self._log(host).open("wb") as log:
+                self._processes[host] = self._run(host, script, log)
+
+    def follow(self, host: str) -> Iterator[bytes]:
+        process = self._processes[host]
+        with self._log(host).open("rb") as log:
+            while True:
+                ended = process.poll() is not None  # asked first: what it wrote before its end is read below
+                while chunk := log.read(_BLOCK):
+                    yield chunk
+                if ended:
+                    return
+                time.sleep(_PAUSE)
+
+    def wait(self, host: str) -> int:
+        code = self._processes[host].wait()
+        return code if code >= 0 else 128 - code
+
+    def out_of_memory(self, host: str) -> bool:
+        return host in self._out_of_memory
+
+    def fetch(self, host: str, path: str) -> Iterator[bytes] | None:
+        local = self._ml(host) / path.removeprefix(ML).lstrip("/")
+        if not local.exists():
+            return None
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            tar.add(local, local.name)
+        data = buffer.getvalue()
+        return (data[start : start + _BLOCK] for start in range(0, len(data), _BLOCK))
+
+    def stop(self, hosts: Iterable[str], grace: float) -> None:
+        chosen = tuple(hosts)
+        with self._lock:
+            self.stops.append((chosen, grace))
+        processes = [self._processes[host] for host in chosen if host in self._processes]
+        for process in processes:
+            _signal(process, signal.SIGTERM)
+        end = time.monotonic() + grace
+        for process in processes:
+            try:
+                process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _signal(process, signal.SIGKILL)
+
+    def remove(self) -> None:
+        for process in self._processes.values():
+            _signal(process, signal.SIGKILL)
+            process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _run(self, host: str, script: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        ml = self._ml(host)
+        places = {
+            "SM_CURRENT_HOST": host,
+            "SM_MODEL_DIR": str(ml / "model"),
+            "SM_OUTPUT_DIR": str(ml / "output"),
+            "SM_OUTPUT_DATA_DIR": str(ml / "output/data"),
+        }
+        return subprocess.Popen(
+            [sys.executable, "-S", "-u", "-c", script],
+            cwd=ml,
+            env={**os.environ, **places},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def _ml(self, host: str) -> Path:
+        return self.folder / host / "ml"
+
+    def _log(self, host: str) -> Path:
+        return self.folder / host / "log"
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, number)
