@@ -82,10 +82,11 @@ class DockerCluster:
     def _fill(self, host: str, texts: Any, staged: Sequence[StagedChannel]) -> None:
         container = self._container(host)
         container.put_archive("/", text_files(texts))
-        container.put_archive("/", tree(self._plan.source_dir, contract.CODE_DIR))
-        for channel in staged:
-            if channel.copied_from:
-                container.put_archive("/", tree(channel.copied_from, f"{contract.DATA_DIR}/{channel.name}"))
+        trees = [(self._plan.source_dir, contract.CODE_DIR)]
+        trees += [(c.copied_from, f"{contract.DATA_DIR}/{c.name}") for c in staged if c.copied_from]
+        for source, target in trees:
+            with tree(source, target) as archive:
+                container.put_archive("/", archive)
 
     def start(self) -> None:
         self._each([host.name for host in self._plan.hosts], lambda container: container.start())

@@ -104,7 +104,8 @@ def _staged_volume(client: docker.DockerClient, channel: Channel, image: str) ->
     name = f"harness-input-{digest[:12]}-{secrets.token_hex(3)}"
     owned = {labels.KIND: labels.STAGED_INPUT, _CONTENT: digest}
     volume = client.volumes.create(name, labels=owned)
-    _put(client, image, volume.name, tree(channel.source, "/volume"))
+    with tree(channel.source, "/volume") as archive:
+        _put(client, image, volume.name, archive)
     client.volumes.create(f"{name}-filled", labels={labels.KIND: labels.STAGED_INPUT, _CONTENT: digest, _FILLED: name})
     return str(volume.attrs["Mountpoint"])
 

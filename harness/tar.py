@@ -26,9 +26,9 @@ def text_files(texts: Mapping[str, str]) -> bytes:
 def tree(source: Path, target: str) -> IO[bytes]:
     """A tar of the folder (or file) ``source`` as the folder ``target``; links are followed, as an upload to S3 does.
 
-    Large trees go through a temporary file, so that memory stays small; the caller's stream is at its beginning.
+    Large trees go through a temporary file, so that memory stays small. The stream is at its beginning; close it.
     """
-    buffer = tempfile.SpooledTemporaryFile(max_size=64 << 20)  # noqa: SIM115  the engine's client closes it
+    buffer = tempfile.SpooledTemporaryFile(max_size=64 << 20)  # noqa: SIM115  closed by the caller
     with tarfile.open(fileobj=buffer, mode="w", dereference=True) as tar:
         inside = target.lstrip("/")
         tar.add(source, inside if source.is_dir() else f"{inside}/{source.name}", filter=_root_owned)

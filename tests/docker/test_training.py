@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import tarfile
@@ -243,8 +242,9 @@ def test_sm_variables_are_those_of_the_toolkit(workplace: Workplace) -> None:
         import json, os, subprocess, sys
         ours = {k: v for k, v in os.environ.items() if k.startswith("SM_")}
         bare = {k: v for k, v in os.environ.items() if not k.startswith("SM_")}
-        code = "import json; from sagemaker_training import environment as e; print(json.dumps(e.Environment().to_env_vars()))"
-        out = subprocess.run([sys.executable, "-c", code], env=bare, stdout=subprocess.PIPE, text=True, check=True).stdout
+        code = "import json; from sagemaker_training import environment as e;"
+        code += "print(json.dumps(e.Environment().to_env_vars()))"
+        out = subprocess.run([sys.executable, "-c", code], env=bare, stdout=subprocess.PIPE, check=True).stdout
         theirs = json.loads(out.splitlines()[-1])
         different = {k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k)}
         print("DIFFERENT", sorted(different), "OF", len(theirs))
@@ -295,7 +295,7 @@ def test_a_killed_host_fails_the_job_and_is_named(workplace: Workplace, engine: 
         table=MPI,
     )
     with started(workplace, job, until="together 2") as running:
-        name = os.readlink(workplace.folder / "runs/latest")
+        name = (workplace.folder / "runs/latest").readlink().name
         (victim,) = engine.containers.list(
             filters={"label": [f"sagemaker-harness.job={name}", "sagemaker-harness.host=algo-2"]}
         )
@@ -314,6 +314,6 @@ def test_retained_hosts_stay_until_they_are_cleaned(workplace: Workplace, left_o
     assert ran.exit_code == 0, ran
     assert any(name.endswith("algo-1") for name in left_over())
     listed = workplace.harness("ps", "--json")
-    assert os.readlink(workplace.folder / "runs/latest") in listed.stdout
+    assert (workplace.folder / "runs/latest").readlink().name in listed.stdout
     workplace.harness("clean")
     assert left_over() == []
