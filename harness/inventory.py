@@ -73,10 +73,8 @@ def clean(client: DockerClient, *, everything: bool) -> list[str]:
 
 def _endpoint_lines(name: str, runs: Path) -> Iterator[str]:
     from harness import engine, hosting
-    from harness.errors import HarnessError
 
-    try:
-        endpoint = hosting.find(engine.connect(), name)
-    except HarnessError as error:
-        raise BadInput(f"{name!r} is neither a run in {str(runs)!r} nor an endpoint") from error
-    yield hosting.logs(endpoint)
+    endpoints = hosting.list_endpoints(engine.connect(), name)
+    if not endpoints:
+        raise BadInput(f"{name!r} is neither a run in {str(runs)!r} nor an endpoint")
+    yield hosting.logs(endpoints[0])
