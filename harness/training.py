@@ -14,7 +14,6 @@ from harness import contract, status
 from harness.artifacts import write_archive
 from harness.cluster import Cluster
 from harness.deadline import Deadline
-from harness.errors import HarnessError
 from harness.metrics import MetricReader
 from harness.outcome import HostExit, Outcome, judge
 from harness.record import RunRecord
@@ -70,9 +69,10 @@ def run_training(run: Run, *, max_run: int, retain: bool = False, grace: float =
                 _collect(run, exits)
             outcome = judge(exits, stopped_by)
         except KeyboardInterrupt:
-            run.record.move(status.STOPPING)
+            if run.record.history.secondary_status != status.STOPPING:
+                run.record.move(status.STOPPING)
             outcome = Outcome(status.STOPPED)
-        except HarnessError as error:
+        except Exception as error:  # a bug of ours or of the engine's client too: no record is left InProgress
             run.record.finish(Outcome(status.FAILED, f"InternalServerError: {error}"[:1024]), run.metrics)
             raise
         run.record.finish(outcome, run.metrics)
