@@ -1,0 +1,174 @@
+"""Hosts find each other, and notice each other's loss: over real connections of the loopback interface."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from harness.image.programs.rendezvous import HostLost, Leader, follow
+
+LOOPBACK = "127.0.0.1"
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as threads:
+        yield threads
+
+
+def leader_of(*followers: str) -> Leader:
+    return Leader(followers, port=0, address=LOOPBACK)
+
+
+def start(pool: ThreadPoolExecutor, host: str, port: int, seconds: float = 10) -> Future[None]:
+    return pool.submit(follow, LOOPBACK, host, seconds, port)
+
+
+def connect(leader: Leader, host: str) -> socket.socket:
+    """A follower by hand, to be dropped at will."""
+    connection = socket.create_connection((LOOPBACK, leader.port), timeout=10)
+    connection.sendall(f"ready {host}\n".encode())
+    return connection
+
+
+def test_the_leader_goes_on_when_all_followers_are_ready_and_lets_them_go(pool: ThreadPoolExecutor) -> None:
+    leader = leader_of("algo-2", "algo-3")
+    followers = [start(pool, host, leader.port) for host in ("algo-3", "algo-2")]
+
+    leader.wait_for_followers(10)
+    time.sleep(0.1)
+    waiting = [follower.done() for follower in followers]
+    leader.dismiss()
+
+    assert waiting == [False, False]
+    assert [follower.result(10) for follower in followers] == [None, None]
+
+
+def test_a_leader_without_followers_waits_for_nobody_and_loses_nobody() -> None:
+    lost: list[str] = []
+    leader = leader_of()
+
+    leader.wait_for_followers(0)
+    leader.watch(lost.append)
+    time.sleep(0.1)
+    leader.dismiss()
+
+    assert lost == []
+
+
+def test_a_follower_may_come_before_its_leader(pool: ThreadPoolExecutor) -> None:
+    with socket.create_server((LOOPBACK, 0)) as free:
+        port = free.getsockname()[1]
+    follower = start(pool, "algo-2", port)
+    time.sleep(0.2)
+
+    leader = Leader(["algo-2"], port=port, address=LOOPBACK)
+    leader.wait_for_followers(10)
+    leader.dismiss()
+
+    assert follower.result(10) is None
+
+
+def test_hosts_that_do_not_come_in_time_are_named_and_the_others_are_not() -> None:
+    leader = leader_of("algo-2", "algo-3", "algo-4")
+
+    with connect(leader, "algo-3"), pytest.raises(HostLost, match=r"^algo-2, algo-4 did not come within 0\.5 s$"):
+        leader.wait_for_followers(0.5)
+
+    leader.dismiss()
+
+
+def test_a_host_that_connects_and_says_nothing_is_not_ready() -> None:
+    leader = leader_of("algo-2")
+
+    with (
+        socket.create_connection((LOOPBACK, leader.port)),
+        pytest.raises(HostLost, match=r"algo-2 did not come within 0\.3 s"),
+    ):
+        leader.wait_for_followers(0.3)
+
+    leader.dismiss()
+
+
+def test_a_connection_that_breaks_before_its_word_counts_for_nobody(pool: ThreadPoolExecutor) -> None:
+    leader = leader_of("algo-2")
+    socket.create_connection((LOOPBACK, leader.port)).close()
+    follower = start(pool, "algo-2", leader.port)
+
+    leader.wait_for_followers(10)
+    lost: list[str] = []
+    leader.watch(lost.append)
+    time.sleep(0.1)
+    leader.dismiss()
+
+    assert follower.result(10) is None
+    assert lost == []
+
+
+def test_a_lost_follower_is_named_at_once() -> None:
+    leader = leader_of("algo-2", "algo-3")
+    second, third = connect(leader, "algo-2"), connect(leader, "algo-3")
+    leader.wait_for_followers(10)
+    noticed = threading.Event()
+    lost: list[str] = []
+
+    def remember(host: str) -> None:
+        lost.append(host)
+        noticed.set()
+
+    leader.watch(remember)
+    third.close()
+
+    assert noticed.wait(5)
+    assert lost == ["algo-3"]
+    leader.dismiss()
+    second.close()
+
+
+def test_a_follower_lost_before_the_watch_began_is_noticed_too() -> None:
+    leader = leader_of("algo-2")
+    connect(leader, "algo-2").close()
+    leader.wait_for_followers(10)
+    noticed = threading.Event()
+
+    leader.watch(lambda _: noticed.set())
+
+    assert noticed.wait(5)
+    leader.dismiss()
+
+
+def test_followers_that_are_let_go_are_not_lost(pool: ThreadPoolExecutor) -> None:
+    lost: list[str] = []
+    leader = leader_of("algo-2")
+    follower = start(pool, "algo-2", leader.port)
+    leader.wait_for_followers(10)
+    leader.watch(lost.append)
+
+    leader.dismiss()
+
+    assert follower.result(10) is None
+    time.sleep(0.1)
+    assert lost == []
+
+
+def test_a_follower_whose_leader_goes_away_says_so(pool: ThreadPoolExecutor) -> None:
+    with socket.create_server((LOOPBACK, 0)) as server:
+        follower = start(pool, "algo-2", server.getsockname()[1])
+        connection, _ = server.accept()
+        connection.close()
+
+        with pytest.raises(HostLost, match=f"lost {LOOPBACK}, the host that leads the job"):
+            follower.result(10)
+
+
+def test_a_leader_that_cannot_be_reached_is_named_with_the_reason() -> None:
+    with socket.create_server((LOOPBACK, 0)) as free:
+        port = free.getsockname()[1]
+
+    with pytest.raises(HostLost, match=rf"{LOOPBACK} was not reached within 0\.2 s: .*refused"):
+        follow(LOOPBACK, "algo-2", 0.2, port)
