@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 PORT = 7299
+_SECONDS_FOR_A_WORD = 5.0  # a host says that it is ready as soon as it is connected
 
 
 class HostLost(Exception):
@@ -40,11 +41,14 @@ class Leader:
             self._listener.settimeout(max(0.01, end - time.monotonic()))
             try:
                 connection, _ = self._listener.accept()
-                connection.settimeout(max(0.01, end - time.monotonic()))
-                name = _read_line(connection).removeprefix("ready ")
             except TimeoutError as error:
                 raise HostLost(f"{', '.join(sorted(missing))} did not come within {seconds:g} s") from error
-            self._connections[name] = connection
+            connection.settimeout(max(0.01, min(_SECONDS_FOR_A_WORD, end - time.monotonic())))
+            name = _read_line(connection).removeprefix("ready ")
+            if name in missing:
+                self._connections[name] = connection
+            else:
+                connection.close()  # gone before it said its word, or none of ours
 
     def watch(self, lost: Callable[[str], None]) -> None:
         """From now on, call ``lost`` from a thread with the name of the first follower that goes away."""
@@ -101,5 +105,5 @@ def _read_line(connection: socket.socket) -> str:
     try:
         with connection.makefile("r") as reader:
             return reader.readline().strip()
-    except ConnectionError:
+    except (ConnectionError, TimeoutError):
         return ""
