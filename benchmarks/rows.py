@@ -1,0 +1,151 @@
+"""The rows of `make bench`: what is measured, against what, and what it should come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import endpoint, log_lines
+from benchmarks.jobs import Jobs
+from benchmarks.peers import ByHand, Harness, SdkLocalMode
+from benchmarks.results import Aim, Line, Measured
+from benchmarks.turns import Taken, Way, take_turns
+from harness.steps import Step
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+SLOW_REPETITIONS = 2  # of what takes about a minute
+EPOCHS = 3  # the first is not counted
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all rows share."""
+
+    client: DockerClient
+    compose: Sequence[str]
+    image: str
+    jobs: Jobs
+    harness: Harness
+    sdk: SdkLocalMode
+    repetitions: int
+
+    @property
+    def slow_repetitions(self) -> int:
+        return min(self.repetitions, SLOW_REPETITIONS)
+
+
+def mnist(bench: Bench, step: Step) -> list[Line]:
+    """The whole two-host run, one epoch, in the harness and in the SDK's local mode."""
+    job = bench.jobs.mnist_file
+    taken = take_turns(
+        [
+            Way("harness", lambda: (bench.harness.train(job, "--hp", "epochs=1").seconds,), bench.slow_repetitions),
+            Way("SDK local mode", lambda: bench.sdk.train(*bench.jobs.for_sdk(job, epochs=1)), bench.slow_repetitions),
+        ],
+        step.detail,
+    )
+    what, ours = "MNIST, two hosts, one epoch: the whole run", taken["harness"].measured()
+    return _against_sdk(what, ours, taken["SDK local mode"], 0.4)
+
+
+def allreduce(bench: Bench, step: Step) -> list[Line]:
+    """A script with one allreduce: what the harness adds to `horovodrun`, and what local mode does."""
+    job = bench.jobs.allreduce_file()
+    with ByHand(bench.client, bench.compose, bench.image, bench.jobs.script) as by_hand:
+        taken = take_turns(
+            [
+                Way("harness", lambda: (bench.harness.train(job).seconds,), bench.repetitions),
+                Way("horovodrun by hand", lambda: (by_hand.horovodrun(),), bench.repetitions),
+                Way("SDK local mode", lambda: bench.sdk.train(*bench.jobs.for_sdk(job)), bench.slow_repetitions),
+            ],
+            step.detail,
+        )
+    what, ours = "one allreduce, two hosts: the whole run", taken["harness"].measured()
+    by_hand_seconds = taken["horovodrun by hand"].measured()
+    return [
+        Line(what, "s", ours, "`horovodrun` by hand in running hosts", by_hand_seconds, Aim(1.6)),
+        *_against_sdk(what, ours, taken["SDK local mode"], 0.15),
+    ]
+
+
+def _against_sdk(what: str, ours: Measured, sdk: Taken, limit: float) -> list[Line]:
+    return [
+        Line(what, "s", ours, "SDK local mode", sdk.measured(0), Aim(limit)),
+        Line(what, "s", ours, "SDK local mode, `fit()` alone", sdk.measured(1)),
+    ]
+
+
+def epoch(bench: Bench, step: Step) -> list[Line]:
+    """An epoch of mnist.py and of the published way to load data, on the same two hosts."""
+
+    def train(entry_point: str) -> tuple[float, float]:
+        job = bench.jobs.variant(Path(entry_point).stem, entry_point=entry_point)
+        log = bench.harness.train(job, "--hp", f"epochs={EPOCHS}").log("algo-1")
+        return log_lines.epoch_seconds(log), log_lines.accuracy(log)
+
+    taken = take_turns(
+        [
+            Way("ours", lambda: train("mnist.py"), bench.slow_repetitions),
+            Way("published", lambda: train("published_mnist.py"), bench.slow_repetitions),
+        ],
+        step.detail,
+    )
+    ours, published = taken["ours"], taken["published"]
+    peer = "the published way to load data"
+    return [
+        Line("MNIST, two hosts: one epoch", "s", ours.measured(0), peer, published.measured(0), Aim(0.5)),
+        Line(f"its test accuracy after {EPOCHS} epochs", "%", ours.measured(1), peer, published.measured(1)),
+    ]
+
+
+def scaling(bench: Bench, step: Step) -> list[Line]:
+    """Two hosts in one Horovod world, and two that train alone at the same time on the same cores."""
+
+    def train(job: Path) -> tuple[float]:
+        ran = bench.harness.train(job, "--hp", f"epochs={EPOCHS}")
+        return (log_lines.images_per_second(ran.log(host) for host in ("algo-1", "algo-2")),)
+
+    together, apart = bench.jobs.variant("together"), bench.jobs.variant("apart", distribution=None)
+    taken = take_turns(
+        [
+            Way("one world", lambda: train(together), bench.slow_repetitions),
+            Way("unconnected", lambda: train(apart), bench.slow_repetitions),
+        ],
+        step.detail,
+    )
+    ours, peer = taken["one world"].measured(), taken["unconnected"].measured()
+    what = "MNIST, batch 64: two hosts in one Horovod world"
+    return [Line(what, "images/s", ours, "two unconnected hosts at the same time", peer, Aim(0.85, at_least=True))]
+
+
+def hosting(bench: Bench, step: Step) -> list[Line]:
+    """An endpoint: until it is InService, and a request through the harness against the bare container."""
+    step.detail("training a model to host")
+    model = bench.harness.train(bench.jobs.mnist_file, "--hp", "epochs=1").folder / "model.tar.gz"
+
+    def measure() -> tuple[float, ...]:
+        return tuple(asdict(endpoint.measure(bench.image, model, bench.jobs.folder / "code")).values())
+
+    taken = take_turns([Way("endpoint", measure, bench.slow_repetitions)], step.detail)["endpoint"]
+    in_service, p50, p99, bare_p50, bare_p99, kept_p50, kept_p99 = (taken.measured(index) for index in range(7))
+    bare, kept = "the bare container", "the bare container, connection kept"
+    return [
+        Line("endpoint: until InService", "s", in_service),
+        Line("endpoint: one image, p50", "ms", p50, bare, bare_p50),
+        Line("endpoint: one image, p99", "ms", p99, bare, bare_p99),
+        Line("endpoint: one image, p50", "ms", p50, kept, kept_p50),
+        Line("endpoint: one image, p99", "ms", p99, kept, kept_p99),
+    ]
+
+
+ROWS: Mapping[str, Callable[[Bench, Step], list[Line]]] = {
+    "mnist": mnist,
+    "allreduce": allreduce,
+    "epoch": epoch,
+    "scaling": scaling,
+    "endpoint": hosting,
+}
