@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
@@ -146,24 +147,32 @@ class ClusterContract:
 
     def test_stop_kills_what_does_not_end_within_the_grace(self, make: Make) -> None:
         cluster = self.run(make, STUBBORN, ["algo-1"])
-        until_said(cluster.follow("algo-1"), b"waiting")
+        log = cluster.follow("algo-1")
+        until_said(log, b"waiting")
         before = time.monotonic()
 
         cluster.stop(["algo-1"], 1)
 
         assert cluster.wait("algo-1") == 137
         assert 0.9 < time.monotonic() - before < 15
+        assert b"".join(log) == b""
 
     def test_stop_leaves_hosts_alone_that_were_not_named(self, make: Make) -> None:
         cluster = self.run(make, WAIT)
-        for host in ("algo-1", "algo-2"):
-            until_said(cluster.follow(host), b"waiting")
+        logs = {host: cluster.follow(host) for host in ("algo-1", "algo-2")}
+        for log in logs.values():
+            until_said(log, b"waiting")
 
         cluster.stop(["algo-2"], 0)
-
         assert cluster.wait("algo-2") != 0
-        cluster.stop(["algo-1", "algo-2"], 0)
-        assert cluster.wait("algo-1") != 0
+        still_there = threading.Thread(target=cluster.wait, args=("algo-1",))
+        still_there.start()
+        still_there.join(0.5)
+
+        assert still_there.is_alive()
+        cluster.stop(["algo-1"], 0)
+        still_there.join(15)
+        assert [b"".join(log) for log in logs.values()] == [b"", b""]
 
     @pytest.mark.parametrize("state", ["nothing", "prepared", "running", "ended"])
     def test_remove_takes_any_state_and_can_be_repeated(self, make: Make, state: str) -> None:
