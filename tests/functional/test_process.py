@@ -1,0 +1,59 @@
+"""The one door to external commands."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import process
+from harness.errors import CommandFailed
+
+
+def python(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
+
+
+def test_output_and_errors_come_back_together_and_input_goes_in() -> None:
+    program = "import sys; print(sys.stdin.read().upper(), flush=True); print('err', file=sys.stderr)"
+
+    assert process.run(python(program), seconds=30, stdin="hello") == "HELLO\nerr\n"
+
+
+def test_without_input_a_command_that_reads_gets_none() -> None:
+    assert process.run(python("import sys; print(repr(sys.stdin.read()))"), seconds=30) == "''\n"
+
+
+def test_a_command_that_fails_keeps_its_words() -> None:
+    with pytest.raises(CommandFailed, match="exit code 3") as caught:
+        process.run(python("print('my words'); raise SystemExit(3)"), seconds=30)
+
+    assert caught.value.output == "my words\n"
+    assert "my words" in str(caught.value)
+
+
+def test_a_command_that_does_not_exist_is_said_to_be_missing() -> None:
+    with pytest.raises(CommandFailed, match="command not found: no-such-command --x"):
+        process.run(["no-such-command", "--x"], seconds=30)
+
+
+def test_a_command_that_takes_too_long_is_ended_and_keeps_what_it_said() -> None:
+    before = time.monotonic()
+
+    with pytest.raises(CommandFailed, match=r"no end after 0\.5 s") as caught:
+        process.run(python("print('so far', flush=True); import time; time.sleep(60)"), seconds=0.5)
+
+    assert caught.value.output == "so far\n"
+    assert time.monotonic() - before < 20
+
+
+def test_output_that_is_no_utf_8_is_kept_readable() -> None:
+    assert process.run(python("import sys; sys.stdout.buffer.write(b'a\\xff')"), seconds=30) == "a\ufffd"
+
+
+def test_environment_and_folder_are_what_was_given(tmp_path: Path) -> None:
+    program = "import os; print(os.environ.get('A'), os.environ.get('HOME'), os.getcwd())"
+
+    assert process.run(python(program), seconds=30, env={"A": "$x"}, cwd=tmp_path) == f"$x None {tmp_path}\n"
