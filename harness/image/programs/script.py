@@ -84,10 +84,11 @@ class Script:
             thread.start()
 
     def _echo(self, source: IO[bytes], target: IO[bytes], name: str) -> None:
-        for line in source:
-            target.write(line)
-            target.flush()
-            self.evidence.read(line.decode(errors="replace"), name)
+        with source:
+            for line in source:
+                target.write(line)
+                target.flush()
+                self.evidence.read(line.decode(errors="replace"), name)
 
     def wait(self) -> int:
         """The script's exit code, 128 + signal where a signal ended it; all its output has been echoed by then."""
