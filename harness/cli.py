@@ -27,7 +27,9 @@ class Group(click.Group):
     """Prints the user's errors as lines, without a traceback; a built-in exception is a bug and keeps its own."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        signal.signal(signal.SIGTERM, _interrupt)  # to be ended is to be interrupted: hosts are stopped either way
+        # To be ended, or to lose the terminal, is to be interrupted: hosts are stopped either way.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
         try:
             return super().invoke(ctx)
         except HarnessError as error:

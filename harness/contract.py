@@ -28,7 +28,9 @@ RESOURCE_CONFIG_FILE = f"{CONFIG_DIR}/resourceconfig.json"
 INPUT_DATA_CONFIG_FILE = f"{CONFIG_DIR}/inputdataconfig.json"
 HYPERPARAMETERS_FILE = f"{CONFIG_DIR}/hyperparameters.json"
 
-LAUNCHER_VARIABLE = "HARNESS_LAUNCHER"  # ours, read and removed by the image's `train`; no script sees it
+# Ours, read and removed by the image's `train`; no script sees them.
+LAUNCHER_VARIABLE = "HARNESS_LAUNCHER"
+SHARED_CORES_VARIABLE = "HARNESS_SHARED_CORES"  # set where all hosts run on the cores of one machine
 FAILURE_REASON_LIMIT = 1024  # characters of the failure file that reach FailureReason (developer guide)
 NETWORK_INTERFACE = "eth0"  # must exist in the host: mpirun gets it as btl_tcp_if_include (toolkit, mpi.py)
 HOMOGENEOUS_GROUP = "homogeneousCluster"  # the name real jobs carry; also the toolkit's default

@@ -64,7 +64,11 @@ def plan_training(
                     **shared,
                 }.items()
             },
-            environment={**environment, contract.LAUNCHER_VARIABLE: launcher},
+            environment={
+                **environment,
+                contract.LAUNCHER_VARIABLE: launcher,
+                contract.SHARED_CORES_VARIABLE: "1",
+            },
         )
         for name in names
     )

@@ -10,6 +10,16 @@ from harness.contract import Json
 PYTHON = "python3"
 
 
+def own_cores(cores: Sequence[int], index: int, hosts: int) -> list[int]:
+    """The share of ``cores`` that belongs to the host number ``index``, from 0, of ``hosts``; never empty.
+
+    With more hosts than cores some share one.
+    """
+    if hosts > len(cores):
+        return [cores[index % len(cores)]]
+    return list(cores[index * len(cores) // hosts : (index + 1) * len(cores) // hosts])
+
+
 def script_command(entry_point: str, arguments: Sequence[str]) -> list[str]:
     """The script, run alone from /opt/ml/code."""
     return [PYTHON, entry_point, *arguments]

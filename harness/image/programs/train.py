@@ -32,6 +32,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     config = read_config()
     launcher = os.environ.pop(contract.LAUNCHER_VARIABLE, "gloo")
+    if os.environ.pop(contract.SHARED_CORES_VARIABLE, None):
+        keep_to_own_cores(config.resource_config["current_host"], config.resource_config["hosts"])
     for folder in (contract.MODEL_DIR, contract.OUTPUT_DATA_DIR):
         Path(folder).mkdir(parents=True, exist_ok=True)
     distributed = contract.leader(config) if contract.distribution_groups(config) else None
@@ -59,6 +61,15 @@ def read_config() -> HostConfig:
         read(contract.INPUT_DATA_CONFIG_FILE),
         read(contract.HYPERPARAMETERS_FILE),
     )
+
+
+def keep_to_own_cores(host: str, hosts: list[str]) -> None:
+    """Run this host, and all it starts, on its own share of the machine's cores, as hosts of their own would.
+
+    Horovod's waiting threads spin: on shared cores they take the time of the ranks they wait for.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, launch.own_cores(cores, hosts.index(host), len(hosts)))
 
 
 def observe() -> Observed:
@@ -108,6 +119,10 @@ def lead(config: HostConfig, controller: str) -> int:
         hyperparameters.get("sagemaker_mpi_custom_mpi_options") or "",
         script,
     )
+    if controller == "gloo":
+        # Gradients leave with the next cycle of Horovod's background thread: by default every 1 ms, which on a
+        # local network is most of what a small allreduce takes (85 KB, measured: 3.75 ms, at 0.1 ms 0.65 ms).
+        environment.setdefault("HOROVOD_CYCLE_TIME", "0.2")
     try:
         leader.wait_for_followers(START_SECONDS)
         print(f"launching: {shlex.join(command)}", flush=True)
