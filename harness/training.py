@@ -105,8 +105,9 @@ def _watch(run: Run, max_run: int, grace: float) -> tuple[list[HostExit], str | 
     exits: list[HostExit] = []
     stopped_by: str | None = None
     while running:
+        failed = any(item.exit_code for item in exits)  # then the job is decided, and its time no longer matters
         try:
-            ended = events.get(timeout=None if stopped_by else deadline.remaining())
+            ended = events.get(timeout=None if stopped_by or failed else deadline.remaining())
         except queue.Empty:
             stopped_by = status.MAX_RUNTIME_EXCEEDED
             _stop(run, running, grace, f"max_run of {max_run} s is over; stopping all hosts")
@@ -118,7 +119,7 @@ def _watch(run: Run, max_run: int, grace: float) -> tuple[list[HostExit], str | 
         else:
             running.remove(ended.host)
             exits.append(ended)
-            if ended.exit_code and running and not stopped_by and not any(e.exit_code for e in exits[:-1]):
+            if ended.exit_code and running and not stopped_by and not failed:
                 _stop(
                     run,
                     running,

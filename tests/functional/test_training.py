@@ -204,6 +204,14 @@ def test_a_job_that_runs_longer_than_max_run_is_stopped_and_keeps_its_model(tmp_
     assert sorted(job.cluster.stops[0][0]) == ["algo-1", "algo-2"]
 
 
+def test_a_job_that_failed_stays_failed_though_max_run_ends_before_its_last_host(tmp_path: Path) -> None:
+    job = Job(tmp_path, two(STUBBORN, "raise SystemExit(1)"))
+
+    assert job.run(max_run=1).ending == "Failed"
+
+    assert job.statuses()[-3:] == ["Training", "Uploading", "Failed"]
+
+
 def test_ctrl_c_while_training_stops_the_job_and_keeps_its_model(tmp_path: Path) -> None:
     job = Job(tmp_path, two(SAVE + FOREVER, SILENT))
     job.audience.signals = 1
