@@ -14,7 +14,8 @@ from harness.errors import BadInput
 from harness.job import TrainingJob
 from harness.metrics import MetricReader
 from harness.plan import ClusterPlan, plan_training
-from harness.record import RunRecord, make_run_folder
+from harness.receipt import receipt
+from harness.record import RunRecord, make_run_folder, write_json
 from harness.report import Screen, outcome_lines
 from harness.steps import Printer, Steps
 from harness.training import Run, run_training
@@ -56,7 +57,9 @@ def train(job: TrainingJob, *, launcher: str, runs: Path, retain: bool, steps: S
     # Two runs may get the same name, in two run folders: what they make in the engine must not.
     project = Project(f"{name.lower()}-{secrets.token_hex(2)}", name)
     metrics = MetricReader(job.metric_definitions)
-    record = RunRecord(folder, create_training_job_request(job, plan, folder.parent.absolute().as_uri()))
+    request = create_training_job_request(job, plan, folder.parent.absolute().as_uri())
+    record = RunRecord(folder, request)
+    write_json(folder / "receipt.json", receipt(request, launcher, plan.warnings))
     cluster = DockerCluster(client, compose, plan, project)
     hosts = tuple(host.name for host in plan.hosts)
     outcome = run_training(

@@ -28,7 +28,7 @@ class RunRecord:
         self._now = now
         self._created = now()
         (folder / "logs").mkdir(exist_ok=True)
-        _write_json(folder / "request.json", request)
+        write_json(folder / "request.json", request)
 
     def log_file(self, host: str) -> Path:
         return self.folder / "logs" / f"{host}.log"
@@ -53,7 +53,7 @@ class RunRecord:
             metrics=metrics.latest.values() if metrics else (),
             model_artifacts=model.absolute().as_uri() if model.exists() else None,
         )
-        _write_json(self.folder / "describe.json", self.description)
+        write_json(self.folder / "describe.json", self.description)
 
 
 def make_run_folder(runs: Path, base_job_name: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Path:
@@ -88,7 +88,8 @@ def json_text(document: Any) -> str:
     return json.dumps(document, indent=2, default=lambda value: value.isoformat())
 
 
-def _write_json(path: Path, document: Any) -> None:
+def write_json(path: Path, document: Any) -> None:
+    """Write ``document`` in one move, so that no reader ever finds half of it."""
     part = path.with_name(path.name + ".part")
     part.write_text(json_text(document) + "\n")
     part.replace(path)

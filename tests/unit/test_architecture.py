@@ -30,6 +30,7 @@ LAYERS = {
         "metrics",
         "outcome",
         "plan",
+        "receipt",
         "status",
         "table",
     },
