@@ -12,9 +12,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from harness.errors import BadInput
-from harness.job import Channel, Hosting, JobFile, MetricDefinition, MpiDistribution, TrainingJob
+from harness.job import (
+    Channel,
+    Hosting,
+    JobFile,
+    MetricDefinition,
+    MpiDistribution,
+    TrainingJob,
+    encoded_hyperparameters,
+)
 from harness.table import Table
 
 # Arguments of the SDK that change what runs, which no local host plays yet: refused, never dropped.
@@ -146,11 +155,26 @@ def _check_training(table: Table, job: TrainingJob) -> None:
         )
     if job.entry_point and not job.entry_point.endswith(".py"):
         table.problem("entry_point", f"{job.entry_point!r} is not a Python script (.py)")
-    if len(job.hyperparameters) > 100:
-        table.problem("hyperparameters", f"{len(job.hyperparameters)} of them; the API takes 100 at most")
-    for name in job.environment:
+    _check_hyperparameters(table, job)
+    for name, value in job.environment.items():
         if not _VARIABLE_NAME.fullmatch(name):
             table.problem("environment", f"{name!r} is not a variable name the API takes")
+        if len(value) > 512:
+            table.problem(f"environment.{name}", f"{len(value)} characters; the API takes 512 at most")
+
+
+def _check_hyperparameters(table: Table, job: TrainingJob) -> None:
+    try:
+        encoded = encoded_hyperparameters(job, "", "", "")
+    except (TypeError, ValueError):
+        return  # already reported, by name
+    if len(encoded) > 100:
+        table.problem("hyperparameters", f"{len(encoded)} of them, the SDK's own included; the API takes 100 at most")
+    for name, value in encoded.items():
+        if len(name) > 256:
+            table.problem("hyperparameters", f"the name {name[:20]!r}… has {len(name)} characters; the API takes 256")
+        if len(value) > 2500:
+            table.problem(f"hyperparameters.{name}", f"{len(value)} characters; the API takes 2500 at most")
 
 
 def _distribution(table: Table) -> MpiDistribution | None:
@@ -196,7 +220,8 @@ def _channels(table: Table, folder: Path) -> tuple[Channel, ...]:
         if "://" in source and not source.startswith("file://"):
             inputs.problem(name, f"{source!r}: only a folder, a file or a file:// URI can be staged")
         elif source:
-            channels.append(Channel(name, folder / source.removeprefix("file://")))
+            path = unquote(urlsplit(source).path) if source.startswith("file://") else source
+            channels.append(Channel(name, folder / path))
     if len(channels) > 20:
         inputs.problem("", f"{len(channels)} channels; the API takes 20 at most")
     return tuple(channels)

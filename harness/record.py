@@ -72,7 +72,10 @@ def make_run_folder(runs: Path, base_job_name: str, now: Callable[[], datetime] 
         except OSError as error:
             raise BadInput(f"{runs}: run folders cannot be made here: {error.strerror}") from error
         break
-    point_at(runs / "latest", folder.name)
+    try:
+        point_at(runs / "latest", folder.name)
+    except OSError as error:
+        raise BadInput(f"{runs / 'latest'}: cannot be made a link to the newest run: {error.strerror}") from error
     return folder
 
 

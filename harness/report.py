@@ -12,9 +12,8 @@ from typing import Any
 from harness.metrics import MetricReader
 from harness.steps import Printer, Step, Steps
 
-_ERROR = re.compile(
-    r'ErrorMessage "(?P<message>.*?)"\n(?:ExtraInfo "rank \d+ on (?P<host>algo-\d+)|Command )', re.DOTALL
-)
+_ERROR = re.compile(r'ErrorMessage "(.*?)"\n(?:ExtraInfo|Command) "', re.DOTALL)
+_CULPRIT = re.compile(r'ExtraInfo "rank \d+ on (algo-\d+)')
 
 
 class Screen:
@@ -65,11 +64,9 @@ def outcome_lines(
     if status != "Failed":
         return [f"{status}: {name}", f"  kept: {folder}"]
     reason = description["FailureReason"]
-    error = _ERROR.search(reason)
-    host = error["host"] if error and error["host"] else failed_host
-    headline = error["message"] if error else reason
+    error, culprit = _ERROR.search(reason), _CULPRIT.search(reason)
     return [
-        f"Failed: {host}: {headline}",
+        f"Failed: {culprit[1] if culprit else failed_host}: {error[1] if error else reason}",
         f"  FailureReason: {' '.join(reason.split())}",
         f"  logs: {folder / 'logs' / f'{failed_host}.log'}",
         f"  kept: {folder}",

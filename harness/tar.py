@@ -83,13 +83,13 @@ def members(chunks: Iterable[bytes]) -> Iterator[tuple[PurePosixPath, tarfile.Ta
 
 def first_file(chunks: Iterable[bytes], limit: int) -> str:
     """The text of the one file in a tar stream, at most ``limit`` characters."""
+    text = ""
     with tarfile.open(fileobj=io.BufferedReader(Stream(chunks)), mode="r|") as tar:
-        for entry in tar:
+        for entry in tar:  # to its end, as what is left unread keeps the engine's connection open
             content = tar.extractfile(entry)
-            if content:
-                # UTF-8 takes up to four bytes a character
-                return content.read(4 * limit).decode(errors="replace")[:limit]
-    return ""
+            if content and not text:
+                text = content.read(4 * limit).decode(errors="replace")[:limit]  # UTF-8: up to four bytes a character
+    return text
 
 
 def _root_owned(entry: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -78,9 +78,16 @@ def run_training(run: Run, *, max_run: int, retain: bool = False, grace: float =
         run.record.finish(outcome, run.metrics)
     finally:
         if not retain:
-            with run.reporter.step("removing the hosts"):
-                run.cluster.remove()
+            _remove(run)
     return outcome
+
+
+def _remove(run: Run) -> None:
+    with run.reporter.step("removing the hosts"):
+        try:
+            run.cluster.remove()
+        except KeyboardInterrupt:
+            run.cluster.remove()  # nothing is left behind, however impatient someone is
 
 
 def _bring_up(run: Run) -> None:
@@ -135,7 +142,15 @@ def _stop(run: Run, hosts: Iterable[str], grace: float, why: str, *, failed: boo
     run.reporter.note(why)
     if not failed and run.record.history.secondary_status != status.STOPPING:
         run.record.move(status.STOPPING)
-    threading.Thread(target=run.cluster.stop, args=(tuple(hosts), grace), daemon=True).start()
+    threading.Thread(target=_stop_or_remove, args=(run, tuple(hosts), grace), daemon=True).start()
+
+
+def _stop_or_remove(run: Run, hosts: tuple[str, ...], grace: float) -> None:
+    try:
+        run.cluster.stop(hosts, grace)
+    except Exception as error:  # whatever it was: hosts that cannot be stopped must not be waited for
+        run.reporter.note(f"could not stop {', '.join(hosts)}: {error}; removing them")
+        run.cluster.remove()
 
 
 def _follow(run: Run, host: str) -> HostExit:

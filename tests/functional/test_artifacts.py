@@ -119,3 +119,15 @@ def test_a_single_file_is_a_folder_with_that_file(tmp_path: Path) -> None:
 
     with tree(tmp_path / "data.bin", "/opt/ml/input/data/training") as made, tarfile.open(fileobj=made) as tar:
         assert tar.getnames() == ["opt/ml/input/data/training/data.bin"]
+
+
+def test_a_file_where_another_host_has_a_folder_is_a_clash_and_the_archive_can_be_unpacked(tmp_path: Path) -> None:
+    first = host(tmp_path / "first", {"weights/a": "a"})
+    second = host(tmp_path / "second", {"weights": "one file"})
+
+    clashes = write_archive({"algo-1": stream(first), "algo-2": stream(second)}, tmp_path / "model.tar.gz")
+
+    assert clashes == ["weights", "weights/a"]
+    with tarfile.open(tmp_path / "model.tar.gz") as archive:
+        archive.extractall(tmp_path / "out", filter="data")
+    assert (tmp_path / "out/weights").read_text() == "one file"

@@ -44,9 +44,7 @@ def machine(**answers: str) -> tuple[Callable[[str], str | None], Callable[..., 
         ("", None),
     ],
 )
-def test_versions_are_read_from_what_real_releases_print(
-    text: str, version: tuple[int, int, int] | None
-) -> None:
+def test_versions_are_read_from_what_real_releases_print(text: str, version: tuple[int, int, int] | None) -> None:
     assert parse_version(text) == version
 
 
@@ -90,17 +88,13 @@ def test_when_missing_the_newest_package_that_apt_knows_is_installed(known: set[
 
     def runner(argv: Sequence[str], **_: object) -> str:
         if argv[:2] == ("apt-cache", "policy"):
-            return (
-                f"{argv[2]}:\n  Installed: (none)\n  Candidate: {'1.2-3' if argv[2] in known else '(none)'}\n"
-            )
+            return f"{argv[2]}:\n  Installed: (none)\n  Candidate: {'1.2-3' if argv[2] in known else '(none)'}\n"
         assert argv[:2] == ("apt-get", "install")
         assert argv[-1] == installed
         programs.add("docker-compose")
         return ""
 
-    command = ensure_compose(
-        Steps(), lambda name: name if name in programs else None, runner, can_install=lambda: True
-    )
+    command = ensure_compose(Steps(), lambda name: name if name in programs else None, runner, can_install=lambda: True)
 
     assert command == ("docker-compose",)
 

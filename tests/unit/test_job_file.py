@@ -125,7 +125,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     (
         "too many hyperparameters",
         {"hyperparameters": {f"h{number}": 1 for number in range(101)}},
-        "training.hyperparameters: 101 of them; the API takes 100 at most",
+        "training.hyperparameters: 106 of them, the SDK's own included; the API takes 100 at most",
     ),
     ("variable no text", {"environment": {"A": 1}}, "training.environment.A: 1 is not a text"),
     (

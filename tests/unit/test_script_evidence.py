@@ -111,3 +111,21 @@ def test_the_last_lines_are_told_without_the_launchers_tags() -> None:
 
 def test_nothing_printed_is_an_empty_message() -> None:
     assert evidence().error_message() == ""
+
+
+@pytest.mark.parametrize("blame", ["Process name: 1", "  Process name: [[48567,1],1]"])
+def test_a_rank_that_ends_without_a_traceback_is_the_one_the_launcher_blames(blame: str) -> None:
+    evidence = Evidence()
+    for line in (
+        "[0]<stdout>:all is well here",
+        "[1]<stderr>:no labels in the data",
+        "Traceback (most recent call last):",
+        '  File "horovodrun", line 8, in <module>',
+        "RuntimeError: Horovod detected that one or more processes exited with non-zero status",
+        blame,
+        "Exit code: 3",
+    ):
+        evidence.read(line)
+
+    assert evidence.cause()[0] == 1
+    assert evidence.error_message() == "no labels in the data"

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
@@ -16,15 +16,24 @@ from typing import IO
 _TAG = re.compile(r"^\[(?:\d+,)?(?P<rank>\d+)\]<std(?:out|err)>:")
 # Of another rank's death, never its cause (horovod, common/exceptions.py; common/common.h SHUT_DOWN_ERROR).
 _CONSEQUENCES = ("HorovodInternalError", "HostsUpdatedInterrupt", "Horovod has been shut down")
+# What horovodrun (Process name: 1) and mpirun (Process name: [[48567,1],1]) say of the first process to fail.
+_BLAME = re.compile(r"^\s*Process name: (?:\[\[\d+,\d+\],)?(?P<rank>\d+)\]?$")
 _KEPT_LINES = 40
 
 
 @dataclass
 class Evidence:
-    """What the output of a script says about its failure: per rank, the last traceback; and the last lines of all."""
+    """What the output of a script says about its failure: per rank, the last traceback and the last lines.
+
+    ``blamed`` is the rank that the launcher itself names as the first to fail.
+    """
 
     tracebacks: dict[int | None, list[str]] = field(default_factory=dict)
-    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=8))
+    last_lines: defaultdict[int | None, deque[str]] = field(
+        default_factory=lambda: defaultdict(lambda: deque(maxlen=8))
+    )
+    recent: deque[str] = field(default_factory=lambda: deque(maxlen=8))  # of all ranks
+    blamed: int | None = None
     # A traceback goes on in its own stream only: what the rank prints on the other one may come in between.
     _open: set[tuple[str, int | None]] = field(default_factory=set)
 
@@ -33,7 +42,10 @@ class Evidence:
         rank = int(tag["rank"]) if tag else None
         text = (line[tag.end() :] if tag else line).rstrip()
         if text:
-            self.last_lines.append(text)
+            self.recent.append(text)
+            self.last_lines[rank].append(text)
+        if rank is None and (blame := _BLAME.match(text)):
+            self.blamed = int(blame["rank"])
         if text == "Traceback (most recent call last):":
             self.tracebacks[rank] = [text]
             self._open.add((stream, rank))
@@ -50,8 +62,10 @@ class Evidence:
 
     def cause(self) -> tuple[int | None, list[str]]:
         """Rank and lines of the traceback that explains the failure: a script's own, before the ranks it took along."""
-        found = list(self.tracebacks.items())
-        candidates = [(rank, lines) for rank, lines in found if rank is not None] or found
+        ranked = {rank: lines for rank, lines in self.tracebacks.items() if rank is not None}
+        if not ranked and self.blamed is not None:
+            return self.blamed, list(self.last_lines[self.blamed])  # it ended without a traceback
+        candidates = list((ranked or self.tracebacks).items())
         for rank, lines in candidates:
             if not any(word in lines[-1] for word in _CONSEQUENCES):
                 return rank, lines
@@ -60,7 +74,7 @@ class Evidence:
     def error_message(self) -> str:
         """The exception in one line, or the last lines printed where there was no traceback."""
         _, lines = self.cause()
-        return lines[-1] if lines else "\n".join(self.last_lines)
+        return lines[-1] if lines else "\n".join(self.recent)
 
 
 class Script:
