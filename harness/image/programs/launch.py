@@ -20,6 +20,16 @@ def own_cores(cores: Sequence[int], index: int, hosts: int) -> list[int]:
     return list(cores[index * len(cores) // hosts : (index + 1) * len(cores) // hosts])
 
 
+def tuning(controller: str) -> dict[str, str]:
+    """Variables that make small gradients travel faster between hosts of one machine; a user's own come first."""
+    if controller == "mpi":
+        # A rank that waits in MPI spins, on the core that its own training thread needs.
+        return {"OMPI_MCA_mpi_yield_when_idle": "1"}
+    # Gradients leave with the next cycle of Horovod's background thread: by default every 1 ms, which on a local
+    # network is most of what a small allreduce takes (85 KB, measured: 3.75 ms, at 0.1 ms 0.65 ms).
+    return {"HOROVOD_CYCLE_TIME": "0.2"}
+
+
 def script_command(entry_point: str, arguments: Sequence[str]) -> list[str]:
     """The script, run alone from /opt/ml/code."""
     return [PYTHON, entry_point, *arguments]

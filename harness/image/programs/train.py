@@ -119,10 +119,8 @@ def lead(config: HostConfig, controller: str) -> int:
         hyperparameters.get("sagemaker_mpi_custom_mpi_options") or "",
         script,
     )
-    if controller == "gloo":
-        # Gradients leave with the next cycle of Horovod's background thread: by default every 1 ms, which on a
-        # local network is most of what a small allreduce takes (85 KB, measured: 3.75 ms, at 0.1 ms 0.65 ms).
-        environment.setdefault("HOROVOD_CYCLE_TIME", "0.2")
+    for name, value in launch.tuning(controller).items():
+        environment.setdefault(name, value)
     try:
         leader.wait_for_followers(START_SECONDS)
         print(f"launching: {shlex.join(command)}", flush=True)
