@@ -60,7 +60,9 @@ def measure(rows: tuple[str, ...], repetitions: int, write: Path | None) -> list
     image = ensure_image(client, steps)
     with steps.step("data"):
         run((sys.executable, str(ROOT / "mnist_job" / "prepare_data.py")), seconds=900)
-    described = machine.describe(client, compose, image, shlex.join(("python", "-m", "benchmarks", *sys.argv[1:])))
+    # Not the arguments as typed: where the page goes is a path of this machine.
+    command = shlex.join(("python", "-m", "benchmarks", *rows, "--repetitions", str(repetitions)))
+    described = machine.describe(client, compose, image, command)
     lines: list[results.Line] = []
     with tempfile.TemporaryDirectory(prefix="harness-bench-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
