@@ -23,9 +23,9 @@ Each number is the median of a few repetitions, with the smallest and the larges
 turns in one run. A ratio is the harness's number by the other's. Whole runs are the wall clock of the command, from
 its start to the last container removed; image and data were there. The SDK is `sagemaker` 2.257 in local mode with
 the same job on the same image, but for AWS's own `train` in it; up to 30 s of its run are a fixed sleep of AWS's
-toolkit, which the cloud has as well. `horovodrun` by hand finds its hosts running and, from its second run on, its
-check of ssh remembered, as it would for anyone. Unconnected hosts train the same script without `distribution`.
-Epochs are counted without the first of a run.
+toolkit, which the cloud has as well. `horovodrun` by hand finds its hosts running and, as its first run is not
+counted, its check of ssh remembered. Unconnected hosts train the same script without `distribution`. Epochs are
+counted without the first of a run.
 """
 
 

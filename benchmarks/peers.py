@@ -166,6 +166,7 @@ class ByHand:
             for host in ("algo-1", "algo-2"):
                 archive = text_files({f"/opt/ml/code/{self._script.name}": self._script.read_text()})
                 self._container(host).put_archive("/", archive)
+            self.horovodrun()  # the first one checks ssh and reads the disk; later ones are what one waits for
         except BaseException:
             remove_project(self._client, self._project)
             raise
