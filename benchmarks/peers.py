@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import environment, labels
 from harness.cluster import remove_run
+from harness.deadline import Deadline
 from harness.errors import HarnessError
 from harness.process import run
 from harness.tar import text_files
@@ -191,11 +192,24 @@ class ByHand:
 
 
 def remove_project(client: DockerClient, project: str) -> None:
-    """Remove the containers, networks and volumes of one compose project."""
+    """Remove the containers, networks and volumes of one compose project.
+
+    Tried again for a while: a compose whose caller was interrupted may be starting containers still.
+    """
+    from docker.errors import APIError
+
+    deadline = Deadline(30, f"removing the compose project {project!r}")
     chosen: dict[str, Any] = {"label": f"{_COMPOSE_PROJECT}={project}"}
-    for container in client.containers.list(all=True, filters=chosen, ignore_removed=True):
-        container.remove(force=True, v=True)
-    for network in client.networks.list(filters=chosen):
-        network.remove()
-    for volume in client.volumes.list(filters=chosen):
-        volume.remove()
+    while True:
+        for container in client.containers.list(all=True, filters=chosen, ignore_removed=True):
+            container.remove(force=True, v=True)
+        try:
+            for network in client.networks.list(filters=chosen):
+                network.remove()
+            for volume in client.volumes.list(filters=chosen):
+                volume.remove()
+        except APIError as error:
+            deadline.check(str(error.explanation))
+            time.sleep(0.5)
+        else:
+            return
