@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SLOW_REPETITIONS = 2  # of what takes about a minute
 EPOCHS = 3  # the first is not counted
+CONTROLLERS = ("gloo", "mpi")  # horovodrun's two ways to carry gradients; gloo is the default
 
 
 @dataclass(frozen=True)
@@ -82,44 +84,49 @@ def _against_sdk(what: str, ours: Measured, sdk: Taken, limit: float) -> list[Li
 def epoch(bench: Bench, step: Step) -> list[Line]:
     """An epoch of mnist.py and of the published way to load data, on the same two hosts."""
 
-    def train(entry_point: str) -> tuple[float, float]:
+    def train(entry_point: str, launcher: str) -> tuple[float, float]:
         job = bench.jobs.variant(Path(entry_point).stem, entry_point=entry_point)
-        log = bench.harness.train(job, "--hp", f"epochs={EPOCHS}").log("algo-1")
+        log = bench.harness.train(job, "--hp", f"epochs={EPOCHS}", "--launcher", launcher).log("algo-1")
         return log_lines.epoch_seconds(log), log_lines.accuracy(log)
 
     taken = take_turns(
         [
-            Way("ours", lambda: train("mnist.py"), bench.slow_repetitions),
-            Way("published", lambda: train("published_mnist.py"), bench.slow_repetitions),
+            Way(f"{script} {launcher}", partial(train, script, launcher), bench.slow_repetitions)
+            for launcher in CONTROLLERS
+            for script in ("mnist.py", "published_mnist.py")
         ],
         step.detail,
     )
-    ours, published = taken["ours"], taken["published"]
-    peer = "the published way to load data"
-    return [
-        Line("MNIST, two hosts: one epoch", "s", ours.measured(0), peer, published.measured(0), Aim(0.5)),
-        Line(f"its test accuracy after {EPOCHS} epochs", "%", ours.measured(1), peer, published.measured(1)),
-    ]
+    lines = []
+    for launcher in CONTROLLERS:
+        ours, published = taken[f"mnist.py {launcher}"], taken[f"published_mnist.py {launcher}"]
+        peer = f"the published way to load data, over {launcher}"
+        what = f"MNIST, two hosts over {launcher}: one epoch"
+        lines += [
+            Line(what, "s", ours.measured(0), peer, published.measured(0), Aim(0.5)),
+            Line(f"its test accuracy after {EPOCHS} epochs", "%", ours.measured(1), peer, published.measured(1)),
+        ]
+    return lines
 
 
 def scaling(bench: Bench, step: Step) -> list[Line]:
     """Two hosts in one Horovod world, and two that train alone at the same time on the same cores."""
 
-    def train(job: Path) -> tuple[float]:
-        ran = bench.harness.train(job, "--hp", f"epochs={EPOCHS}")
+    def train(job: Path, launcher: str) -> tuple[float]:
+        ran = bench.harness.train(job, "--hp", f"epochs={EPOCHS}", "--launcher", launcher)
         return (log_lines.images_per_second(ran.log(host) for host in ("algo-1", "algo-2")),)
 
     together, apart = bench.jobs.variant("together"), bench.jobs.variant("apart", distribution=None)
     taken = take_turns(
         [
-            Way("one world", lambda: train(together), bench.slow_repetitions),
-            Way("unconnected", lambda: train(apart), bench.slow_repetitions),
+            *(Way(name, partial(train, together, name), bench.slow_repetitions) for name in CONTROLLERS),
+            Way("unconnected", lambda: train(apart, "gloo"), bench.slow_repetitions),
         ],
         step.detail,
     )
-    ours, peer = taken["one world"].measured(), taken["unconnected"].measured()
-    what = "MNIST, batch 64: two hosts in one Horovod world"
-    return [Line(what, "images/s", ours, "two unconnected hosts at the same time", peer, Aim(0.85, at_least=True))]
+    peer, aim = taken["unconnected"].measured(), Aim(0.85, at_least=True)
+    what, against = "MNIST, batch 64: two hosts in one Horovod world over", "two unconnected hosts at the same time"
+    return [Line(f"{what} {name}", "images/s", taken[name].measured(), against, peer, aim) for name in CONTROLLERS]
 
 
 def hosting(bench: Bench, step: Step) -> list[Line]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Protocol
 
 from harness import contract, status
@@ -189,10 +191,8 @@ def _collect(run: Run, exits: list[HostExit]) -> None:
         (contract.MODEL_DIR, "model.tar.gz", completed),
         (contract.OUTPUT_DATA_DIR, "output.tar.gz", False),
     ):
-        clashes = write_archive(
-            {host: run.cluster.fetch(host, path) for host in run.hosts},
-            run.record.folder / name,
-            even_empty=always,
-        )
+        with ThreadPoolExecutor(len(run.hosts)) as pool:
+            streams = dict(zip(run.hosts, pool.map(run.cluster.fetch, run.hosts, repeat(path)), strict=True))
+        clashes = write_archive(streams, run.record.folder / name, even_empty=always)
         if clashes:
             run.reporter.note(f"{name}: several hosts wrote {', '.join(clashes)}; the last host's is kept")

@@ -13,6 +13,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from harness.image.programs.launch import own_cores
 from tests.docker.conftest import HARNESS, MPI, Workplace
 
 
@@ -317,3 +318,14 @@ def test_retained_hosts_stay_until_they_are_cleaned(workplace: Workplace, left_o
     assert (workplace.folder / "runs/latest").readlink().name in listed.stdout
     workplace.harness("clean")
     assert left_over() == []
+
+
+def test_every_host_trains_on_its_own_share_of_the_cores(workplace: Workplace, engine: docker.DockerClient) -> None:
+    job = workplace.job("import os; print('cores', sorted(os.sched_getaffinity(0)))")
+
+    ran = workplace.harness("train", str(job))
+
+    assert ran.exit_code == 0, ran
+    cores = list(range(engine.info()["NCPU"]))
+    for index, host in enumerate(("algo-1", "algo-2")):
+        assert f"cores {own_cores(cores, index, 2)}" in workplace.log(host)

@@ -6,7 +6,14 @@ import shlex
 
 import pytest
 
-from harness.image.programs.launch import horovodrun_command, mpirun_options, processes_per_host, script_command
+from harness.image.programs.launch import (
+    horovodrun_command,
+    mpirun_options,
+    own_cores,
+    processes_per_host,
+    script_command,
+    tuning,
+)
 
 SCRIPT = ["python3", "mnist.py", "--name", "a b"]
 
@@ -22,7 +29,7 @@ def option(argv: list[str], name: str) -> str:
 
 
 def test_alone_the_script_is_run_by_python_with_its_arguments() -> None:
-    assert script_command("mnist.py", ["--lr", ""]) == ["python3", "mnist.py", "--lr", ""]
+    assert script_command("mnist.py", ["--lr", ""], own_cores=False) == ["python3", "mnist.py", "--lr", ""]
 
 
 @pytest.mark.parametrize("controller", ["gloo", "mpi"])
@@ -78,3 +85,29 @@ def test_processes_are_what_was_asked_for_else_one_per_gpu_and_never_one_per_cpu
     hyperparameters: dict[str, int], gpus: int, expected: int
 ) -> None:
     assert processes_per_host(hyperparameters, gpus) == expected
+
+
+@pytest.mark.parametrize(
+    ("cores", "hosts", "shares"),
+    [
+        ([0, 1], 2, [[0], [1]]),
+        ([0, 1], 1, [[0, 1]]),
+        ([2, 3, 5, 7], 2, [[2, 3], [5, 7]]),
+        ([0, 1, 2], 2, [[0], [1, 2]]),
+        ([0, 1], 5, [[0], [1], [0], [1], [0]]),
+    ],
+)
+def test_hosts_share_the_cores_there_are(cores: list[int], hosts: int, shares: list[list[int]]) -> None:
+    assert [own_cores(cores, index, hosts) for index in range(hosts)] == shares
+
+
+def test_a_script_on_its_own_cores_is_wrapped_and_what_launches_it_is_not() -> None:
+    script = script_command("mnist.py", [], own_cores=True)
+
+    assert script == ["on-own-cores", "python3", "mnist.py"]
+    assert horovodrun_command("gloo", ["algo-1"], 1, "eth0", 120, "", script)[0] == "horovodrun"
+
+
+def test_waiting_ranks_of_mpi_yield_and_gloo_is_left_as_it_is() -> None:
+    assert tuning("mpi") == {"OMPI_MCA_mpi_yield_when_idle": "1"}
+    assert tuning("gloo") == {}

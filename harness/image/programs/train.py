@@ -24,6 +24,7 @@ from harness.image.programs.rendezvous import HostLost, Leader, follow
 from harness.image.programs.script import Script
 
 START_SECONDS = 120  # for all hosts of a job to find each other
+OWN_CORES = Path("/run/own-cores")
 _FAILED = 1
 
 
@@ -33,7 +34,7 @@ def main() -> int:
     config = read_config()
     launcher = os.environ.pop(contract.LAUNCHER_VARIABLE, "gloo")
     if os.environ.pop(contract.SHARED_CORES_VARIABLE, None):
-        keep_to_own_cores(config.resource_config["current_host"], config.resource_config["hosts"])
+        choose_own_cores(config.resource_config["current_host"], config.resource_config["hosts"])
     for folder in (contract.MODEL_DIR, contract.OUTPUT_DATA_DIR):
         Path(folder).mkdir(parents=True, exist_ok=True)
     distributed = contract.leader(config) if contract.distribution_groups(config) else None
@@ -63,13 +64,13 @@ def read_config() -> HostConfig:
     )
 
 
-def keep_to_own_cores(host: str, hosts: list[str]) -> None:
-    """Run this host, and all it starts, on its own share of the machine's cores, as hosts of their own would.
+def choose_own_cores(host: str, hosts: list[str]) -> None:
+    """Note this host's share of the machine's cores, for `on-own-cores`.
 
     Horovod's waiting threads spin: on shared cores they take the time of the ranks they wait for.
     """
     cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, launch.own_cores(cores, hosts.index(host), len(hosts)))
+    OWN_CORES.write_text(",".join(map(str, launch.own_cores(cores, hosts.index(host), len(hosts)))))
 
 
 def observe() -> Observed:
@@ -123,6 +124,7 @@ def lead(config: HostConfig, controller: str) -> int:
         environment.setdefault(name, value)
     try:
         leader.wait_for_followers(START_SECONDS)
+        ssh.note_reachable(hosts, per_host)
         print(f"launching: {shlex.join(command)}", flush=True)
         return run(Script(command, environment, contract.CODE_DIR), command, hosts, per_host, leader)
     finally:
@@ -150,11 +152,8 @@ def script_of(config: HostConfig) -> tuple[list[str], dict[str, str], int]:
     environment = {**os.environ, **contract.sm_environment(config, observed), "PYTHONUNBUFFERED": "1"}
     # The toolkit puts the code folder on the path of what it starts (environment.py write_env_vars).
     environment["PYTHONPATH"] = ":".join(filter(None, [contract.CODE_DIR, os.environ.get("PYTHONPATH")]))
-    return (
-        launch.script_command(hyperparameters["sagemaker_program"], arguments),
-        environment,
-        observed.num_gpus,
-    )
+    command = launch.script_command(hyperparameters["sagemaker_program"], arguments, own_cores=OWN_CORES.exists())
+    return command, environment, observed.num_gpus
 
 
 def run(script: Script, command: list[str], hosts: list[str], per_host: int, leader: Leader | None = None) -> int:
