@@ -5,6 +5,7 @@ HOSTS ?=
 HP ?=
 LAUNCHER ?=
 INDEX ?= 0
+INPUT ?=
 
 BIN := .venv/bin
 IMAGES := mnist_job/data/MNIST/raw/t10k-images-idx3-ubyte
@@ -31,8 +32,8 @@ local-train: environment $(if $(filter mnist_job/job.toml,$(JOB)),data) ## train
 local-serve: environment ## host the model that was trained last
 	@$(BIN)/harness serve
 
-local-predict: environment ## classify a digit of the test set with the hosted model: INDEX=7
-	@$(BIN)/harness invoke $(IMAGES) --index $(INDEX) --shape 1,28,28
+local-predict: environment ## classify a digit with the hosted model: INDEX=7 of the test set, or INPUT=digit.png (or .npy)
+	@$(BIN)/harness invoke $(if $(INPUT),$(INPUT),$(IMAGES) --index $(INDEX)) --shape 1,28,28
 
 local-stop: environment ## stop hosting
 	@$(BIN)/harness stop
