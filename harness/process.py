@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,30 +22,42 @@ def run(
     """Run ``argv`` and return its standard output and error, merged.
 
     Raises `CommandFailed` with that output when the command is missing, exits non-zero or
-    takes longer than ``seconds``.
+    takes longer than ``seconds``. Whatever ends the wait, nothing that the command started goes on.
     """
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             argv,
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=seconds,
             env=env,
             cwd=cwd,
-            check=False,
             start_new_session=True,  # Ctrl-C is ours to handle; it must not hit the command behind our back
         )
     except FileNotFoundError as error:
         raise CommandFailed(argv, "command not found") from error
-    except subprocess.TimeoutExpired as error:
-        raise CommandFailed(argv, f"no end after {seconds:g} s", _text(error.output)) from error
-    if done.returncode != 0:
-        raise CommandFailed(argv, f"exit code {done.returncode}", done.stdout)
-    return done.stdout
+    with process:
+        try:
+            output, _ = process.communicate(stdin, timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            _kill_all_of(process)
+            raise CommandFailed(argv, f"no end after {seconds:g} s", _text(error.output)) from error
+        except BaseException:  # also Ctrl-C
+            _kill_all_of(process)
+            raise
+    if process.returncode != 0:
+        raise CommandFailed(argv, f"exit code {process.returncode}", output)
+    return output
+
+
+def _kill_all_of(process: subprocess.Popen[str]) -> None:
+    """Kill the command and what it has started: `docker compose` does its work in a child of its own."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
 
 
 _detached: list[subprocess.Popen[bytes]] = []  # kept: Python warns of a running child that is forgotten

@@ -57,3 +57,15 @@ def test_environment_and_folder_are_what_was_given(tmp_path: Path) -> None:
     program = "import os; print(os.environ.get('A'), os.environ.get('HOME'), os.getcwd())"
 
     assert process.run(python(program), seconds=30, env={"A": "$x"}, cwd=tmp_path) == f"$x None {tmp_path}\n"
+
+
+def test_what_a_late_command_has_started_does_not_go_on(tmp_path: Path) -> None:
+    sign = tmp_path / "still-alive"
+    grandchild = f"import time, pathlib; time.sleep(1.5); pathlib.Path({str(sign)!r}).touch()"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grandchild!r}])"
+
+    with pytest.raises(CommandFailed, match="no end after"):
+        process.run(python(program), seconds=0.5)
+
+    time.sleep(2)
+    assert not sign.exists()
