@@ -8,7 +8,8 @@ on another one, and nothing it writes ends up here with root as its owner.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -21,12 +22,14 @@ from docker.models.containers import Container
 
 from harness import contract, labels, process
 from harness.compose import Project, run_document
+from harness.endpoint import time_of
 from harness.errors import HarnessError
 from harness.plan import ClusterPlan
 from harness.staging import StagedChannel, stage_channels
 from harness.tar import text_files, tree
 
 _COMPOSE_SECONDS = 120
+_LISTENS_AFTER = 2.0  # seconds; a host takes 0.1 on an idle machine
 
 
 class Cluster(Protocol):
@@ -110,7 +113,12 @@ class DockerCluster:
         return stream
 
     def stop(self, hosts: Iterable[str], grace: float) -> None:
-        self._each(list(hosts), lambda container: container.stop(timeout=round(grace)))
+        def end(container: Container) -> None:
+            if grace:
+                time.sleep(seconds_until_it_listens(container, self._client.info()))
+            container.stop(timeout=round(grace))
+
+        self._each(list(hosts), end)
 
     def remove(self) -> None:
         remove_run(self._client, self._project.name)
@@ -124,6 +132,19 @@ class DockerCluster:
                 list(pool.map(lambda host: action(self._container(host)), hosts))
             except APIError as error:
                 raise HarnessError(f"the docker engine refused: {error.explanation or error}") from error
+
+
+def seconds_until_it_listens(container: Container, info: Mapping[str, Any]) -> float:
+    """How long to wait with a signal for a container that has only just started; ``info`` is the engine's.
+
+    The first process of a container ignores SIGTERM until it has said what to do with it, and Python takes a moment
+    to start: a signal before that is lost, and the host would live on for the whole grace period.
+    """
+    state = container.attrs["State"]
+    if not state["Running"]:
+        return 0.0
+    age = (time_of(info["SystemTime"]) - time_of(state["StartedAt"])).total_seconds()
+    return min(_LISTENS_AFTER, max(0.0, _LISTENS_AFTER - age))
 
 
 def base_document() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from harness import debian, process
 from harness.deadline import Deadline
@@ -179,7 +180,9 @@ def reach(target: Target) -> DockerClient:
 
 def _knock(url: str) -> None:
     """Connect to a local socket ourselves first: the SDK hides the system's error under three of its own, and
-    leaves the socket open that failed."""
+    leaves the socket open that failed. An address for ssh without a host it would give to ssh all the same."""
+    if url.startswith("ssh://") and not urlsplit(url).hostname:
+        raise ValueError("it names no host")
     if url.startswith("unix://"):
         with socket.socket(socket.AF_UNIX) as probe:
             probe.connect(url.removeprefix("unix://"))

@@ -60,11 +60,14 @@ def run_training(run: Run, *, max_run: int, retain: bool = False, grace: float =
     recording the job as Failed; containers, network and volumes are gone by then unless ``retain``.
     """
     run.record.move(status.STARTING)
+    started = threading.Event()
     try:
         try:
-            _bring_up(run)
+            # Ready before there is anything to follow: whoever sees a first line may press Ctrl-C the moment after.
+            events = _followers(run, started)
+            _bring_up(run, started)
             with run.reporter.step("training") as step:
-                exits, stopped_by = _watch(run, max_run, grace)
+                exits, stopped_by = _watch(run, events, max_run, grace)
                 step.ok = not any(item.exit_code for item in exits)
             with run.reporter.step("collecting artifacts"):
                 run.record.move(status.UPLOADING)
@@ -79,6 +82,7 @@ def run_training(run: Run, *, max_run: int, retain: bool = False, grace: float =
             raise
         run.record.finish(outcome, run.metrics)
     finally:
+        started.set()
         if not retain:
             _remove(run)
     return outcome
@@ -92,23 +96,34 @@ def _remove(run: Run) -> None:
             run.cluster.remove()  # nothing is left behind, however impatient someone is
 
 
-def _bring_up(run: Run) -> None:
+def _followers(run: Run, started: threading.Event) -> queue.Queue[HostExit]:
+    """A thread per host that follows it once ``started`` is set; their findings come out of the queue."""
+    events: queue.Queue[HostExit] = queue.Queue()
+
+    def follow(host: str) -> None:
+        started.wait()
+        events.put(_follow(run, host))
+
+    for host in run.hosts:
+        threading.Thread(target=follow, args=(host,), daemon=True).start()
+    return events
+
+
+def _bring_up(run: Run, started: threading.Event) -> None:
     run.record.move(status.DOWNLOADING)
     with run.reporter.step(f"preparing {', '.join(run.hosts)}"):
         run.cluster.prepare()
     with run.reporter.step("starting the hosts"):
         run.cluster.start()
     run.record.move(status.TRAINING)
+    started.set()
 
 
-def _watch(run: Run, max_run: int, grace: float) -> tuple[list[HostExit], str | None]:
+def _watch(run: Run, events: queue.Queue[HostExit], max_run: int, grace: float) -> tuple[list[HostExit], str | None]:
     """Every host's exit, in order, and the ending that was asked for, if any.
 
     The job is over when *all* hosts are; the first to fail takes the others with it.
     """
-    events: queue.Queue[HostExit] = queue.Queue()
-    for host in run.hosts:
-        threading.Thread(target=lambda name=host: events.put(_follow(run, name)), daemon=True).start()
     deadline = Deadline(max_run, "training")
     running = list(run.hosts)
     exits: list[HostExit] = []
