@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,14 +44,17 @@ class Workplace:
         self.folder = folder
 
     def job(self, script: str, *, table: str = "", instance_count: int = 2) -> Path:
-        """A job whose entry point is ``script``; ``table`` is added to its [training] table."""
+        """A job whose entry point is ``script``; ``table`` is added to its [training] table.
+
+        Its name is this test's own: two tests may start a job in the same millisecond, each in its own folder.
+        """
         (self.folder / "code").mkdir(exist_ok=True)
         (self.folder / "code" / "script.py").write_text(textwrap.dedent(script))
         path = self.folder / "job.toml"
         path.write_text(
             textwrap.dedent(f"""\
             [training]
-            base_job_name = "test"
+            base_job_name = "test-{uuid.uuid4().hex[:6]}"
             entry_point = "script.py"
             source_dir = "code"
             instance_type = "ml.p2.xlarge"

@@ -172,7 +172,7 @@ def test_ctrl_c_stops_the_hosts_and_keeps_what_there_is(
     assert description["TrainingJobStatus"] == "Stopped"
     assert [t["Status"] for t in description["SecondaryStatusTransitions"]][-3:] == ["Stopping", "Uploading", "Stopped"]
     assert (workplace.folder / "runs/latest/model.tar.gz").exists()
-    assert left_over() == []
+    assert left_over() == [], rest
 
 
 def test_max_run_ends_the_job_as_stopped(workplace: Workplace, left_over: Callable[[], list[str]]) -> None:
