@@ -52,14 +52,18 @@ class Leader:
 
     def watch(self, lost: Callable[[str], None]) -> None:
         """From now on, call ``lost`` from a thread with the name of the first follower that goes away."""
-        threading.Thread(target=self._watch, args=(lost,), daemon=True).start()
+        if not self._connections:
+            return
+        # Registered before the thread runs: `dismiss` may close the connections before it does.
+        selector = selectors.DefaultSelector()
+        for name, connection in self._connections.items():
+            selector.register(connection, selectors.EVENT_READ, name)
+        threading.Thread(target=self._watch, args=(selector, lost), daemon=True).start()
 
-    def _watch(self, lost: Callable[[str], None]) -> None:
-        with selectors.DefaultSelector() as selector:
-            for name, connection in self._connections.items():
-                selector.register(connection, selectors.EVENT_READ, name)
+    def _watch(self, selector: selectors.BaseSelector, lost: Callable[[str], None]) -> None:
+        with selector:
             # Followers say nothing after 'ready': readable means gone.
-            gone = [str(key.data) for key, _ in selector.select()] if self._connections else []
+            gone = [str(key.data) for key, _ in selector.select()]
         if gone and not self._dismissed:
             lost(gone[0])
 
