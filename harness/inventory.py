@@ -52,22 +52,19 @@ def clean(client: DockerClient, *, everything: bool) -> list[str]:
     from harness.cluster import remove_run
     from harness.staging import clean_staged
 
-    running: set[str] = set()
-    runs: set[str] = set()
+    ended: set[str] = set()
+    alive: set[str] = set()
     for item in client.containers.list(all=True, filters={"label": labels.RUN}, ignore_removed=True):
-        runs.add(item.labels[labels.RUN])
-        if item.attrs["State"]["Status"] == "running":
-            running.add(item.labels[labels.RUN])
-    found = (
-        *client.networks.list(filters={"label": labels.RUN}),
-        *client.volumes.list(filters={"label": labels.RUN}),
-    )
-    runs |= {item.attrs["Labels"][labels.RUN] for item in found}
-    gone = runs if everything else runs - running
+        # A host that is created and not started belongs to a run that somebody is preparing.
+        (ended if item.attrs["State"]["Status"] in ("exited", "dead") else alive).add(item.labels[labels.RUN])
+    found = (*client.networks.list(filters={"label": labels.RUN}), *client.volumes.list(filters={"label": labels.RUN}))
+    runs = ended | alive | {item.attrs["Labels"][labels.RUN] for item in found}
+    gone = runs if everything else ended - alive
     for run in sorted(gone):
         remove_run(client, run)
-    staged = clean_staged(client)
-    kept = [f"{run} is running; left alone (--all removes it too)" for run in sorted(runs - gone)]
+    # A run that has not ended may be about to see a staged input that nothing in the engine points at yet.
+    staged = 0 if runs - gone else clean_staged(client)
+    kept = [f"{run} has not ended; left alone (--all removes it too)" for run in sorted(runs - gone)]
     return [f"removed {len(gone)} runs and {staged} staged inputs", *kept]
 
 
