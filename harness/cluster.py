@@ -86,6 +86,8 @@ class DockerCluster:
         container = self._container(host)
         container.put_archive("/", text_files(texts))
         trees = [(self._plan.source_dir, contract.CODE_DIR)]
+        # Folders go in under their own names, as the SDK packs them (fw_utils.py tar_and_upload_dir).
+        trees += [(path, _folder_of(path)) for path in self._plan.dependencies]
         trees += [(c.copied_from, f"{contract.DATA_DIR}/{c.name}") for c in staged if c.copied_from]
         for source, target in trees:
             with tree(source, target) as archive:
@@ -145,6 +147,10 @@ def seconds_until_it_listens(container: Container, info: Mapping[str, Any]) -> f
         return 0.0
     age = (time_of(info["SystemTime"]) - time_of(state["StartedAt"])).total_seconds()
     return min(_LISTENS_AFTER, max(0.0, _LISTENS_AFTER - age))
+
+
+def _folder_of(dependency: Path) -> str:
+    return f"{contract.CODE_DIR}/{dependency.name}" if dependency.is_dir() else contract.CODE_DIR
 
 
 def base_document() -> dict[str, Any]:

@@ -43,7 +43,9 @@ def run_document(
     """The compose document of one run of ``plan``, for ``docker compose -f -``."""
     model = {key: value for key, value in base["services"][_MODEL].items() if key != "build"}
     owned = project.labels()
-    networks = {name: {**(network or {}), "labels": owned} for name, network in base["networks"].items()}
+    # Isolated hosts reach each other and nothing else (API reference, CreateTrainingJob, EnableNetworkIsolation).
+    isolated = {"internal": True} if plan.network_isolation else {}
+    networks = {name: {**(network or {}), **isolated, "labels": owned} for name, network in base["networks"].items()}
     volumes = {name: {**(volume or {}), "labels": owned} for name, volume in base["volumes"].items()}
     volumes |= {
         view.volume: {"name": view.volume, "driver_opts": dict(view.options), "labels": owned} for view in views
@@ -54,7 +56,8 @@ def run_document(
             "image": plan.image,
             "hostname": host.name,
             "container_name": project.container(host.name),
-            "command": ["train"],
+            **({"entrypoint": [_literal(word) for word in plan.entrypoint]} if plan.entrypoint else {}),
+            "command": [_literal(word) for word in plan.command],
             "environment": {name: _literal(value) for name, value in host.environment.items()},
             "labels": project.labels(host.name),
             "volumes": [*model["volumes"], *(f"{v.volume}:{v.target}" for v in views if v.host == host.name)],

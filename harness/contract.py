@@ -1,18 +1,17 @@
 """What a SageMaker training host is given and gives back: files, variables, arguments, the failure file.
 
-Pure: it builds and reads plain data. The platform's half (`resource_config`, `platform_environment`, …)
-is used where a job is planned; the toolkit's half (`sm_environment`, `command_line_arguments`, …) is used
-inside the host, where the image's `train` turns /opt/ml into what the script sees. This file is copied into
-the image, so it needs nothing but the standard library.
+Pure: it reads plain data. The documents that a host finds are made by `harness.documents`, where a job is planned;
+this is what a host makes of them: the image's `train` turns /opt/ml into what the script sees. This file is copied
+into the image, so it needs nothing but the standard library.
 
-Sources: the developer guide page 'How Amazon SageMaker runs your training image', and the released
-sagemaker-training 5.1.4 (environment.py, mapping.py, params.py, errors.py), to which it is held by test.
+Source: the released sagemaker-training 5.1.4 (environment.py, mapping.py, params.py, errors.py), to which it is held
+by test.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +26,10 @@ FAILURE_FILE = f"{OUTPUT_DIR}/failure"
 RESOURCE_CONFIG_FILE = f"{CONFIG_DIR}/resourceconfig.json"
 INPUT_DATA_CONFIG_FILE = f"{CONFIG_DIR}/inputdataconfig.json"
 HYPERPARAMETERS_FILE = f"{CONFIG_DIR}/hyperparameters.json"
+TRAINING_JOB_CONFIG_FILE = f"{CONFIG_DIR}/trainingjobconfig.json"
+CHECKPOINT_CONFIG_FILE = f"{CONFIG_DIR}/checkpointconfig.json"
+METRIC_DEFINITIONS_FILE = f"{CONFIG_DIR}/metric-definition-regex.json"
+UPSTREAM_OUTPUT_FILE = f"{CONFIG_DIR}/upstreamoutputdataconfig.json"
 
 # Ours, read and removed by the image's `train`; no script sees them.
 LAUNCHER_VARIABLE = "HARNESS_LAUNCHER"
@@ -60,64 +63,6 @@ _DISTRIBUTION_FLAGS = (
 )
 
 Json = Any  # a document: what json.loads gives
-
-
-# The platform's half: what a host finds when it starts.
-
-
-def host_names(count: int) -> tuple[str, ...]:
-    """``algo-1 … algo-<count>``, in the lexicographic order the platform lists them in."""
-    return tuple(sorted(f"algo-{number}" for number in range(1, count + 1)))
-
-
-def resource_config(current_host: str, hosts: Sequence[str], instance_type: str) -> dict[str, Json]:
-    """resourceconfig.json of one host of a homogeneous cluster (shape seen in real jobs since 2022)."""
-    group = {
-        "instance_group_name": HOMOGENEOUS_GROUP,
-        "instance_type": instance_type,
-        "hosts": list(hosts),
-    }
-    return {
-        "current_host": current_host,
-        "current_instance_type": instance_type,
-        "current_group_name": HOMOGENEOUS_GROUP,
-        "hosts": list(hosts),
-        "instance_groups": [group],
-        "network_interface_name": NETWORK_INTERFACE,
-    }
-
-
-def input_data_config(channels: Iterable[str]) -> dict[str, Json]:
-    """inputdataconfig.json for channels in File mode, replicated to every host."""
-    return {
-        name: {
-            "TrainingInputMode": "File",
-            "S3DistributionType": "FullyReplicated",
-            "RecordWrapperType": "None",
-        }
-        for name in channels
-    }
-
-
-def platform_environment(
-    training_job_name: str, training_job_arn: str, region: str, environment: Mapping[str, str]
-) -> dict[str, str]:
-    """The variables the platform itself sets on a CPU instance; it sets no SM_*.
-
-    Sources: developer guide; dumps of real jobs.
-    """
-    return {
-        "TRAINING_JOB_NAME": training_job_name,
-        "TRAINING_JOB_ARN": training_job_arn,
-        "AWS_REGION": region,
-        "AWS_EXECUTION_ENV": "AWS_ECS_EC2",
-        "DMLC_INTERFACE": NETWORK_INTERFACE,
-        "NVIDIA_VISIBLE_DEVICES": "void",
-        **environment,
-    }
-
-
-# The toolkit's half: what the script sees, worked out inside the host.
 
 
 @dataclass(frozen=True)

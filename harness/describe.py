@@ -5,14 +5,14 @@ Shapes: botocore's service model of SageMaker; what real jobs answer beyond it: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from harness import status
-from harness.job import TrainingJob
+from harness.job import Channel, TrainingJob
 from harness.metrics import MetricValue
-from harness.plan import ClusterPlan
 from harness.status import History
 
 # Visibly not a real account: nothing of this is ever sent to AWS.
@@ -25,46 +25,93 @@ def training_job_arn(name: str) -> str:
     return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{name.lower()}"
 
 
-def create_training_job_request(job: TrainingJob, plan: ClusterPlan, output_path: str) -> dict[str, Any]:
+def create_training_job_request(
+    job: TrainingJob, training_job_name: str, image: str, hyperparameters: Mapping[str, str], output_path: str
+) -> dict[str, Any]:
     """The CreateTrainingJob request that this run stands for; local folders appear as file:// URIs."""
+    algorithm: dict[str, Any] = {
+        "TrainingImage": image,
+        "TrainingInputMode": job.input_mode,
+        "ContainerEntrypoint": list(job.container_entry_point),
+        "ContainerArguments": list(job.container_arguments),
+        "MetricDefinitions": [{"Name": item.name, "Regex": item.regex} for item in job.metric_definitions],
+    }
     request: dict[str, Any] = {
-        "TrainingJobName": plan.training_job_name,
-        "HyperParameters": dict(plan.hyperparameters),
-        "AlgorithmSpecification": {"TrainingImage": plan.image, "TrainingInputMode": "File"},
+        "TrainingJobName": training_job_name,
+        "HyperParameters": dict(hyperparameters),
+        "AlgorithmSpecification": _given(algorithm),
         "RoleArn": job.role or f"arn:aws:iam::{ACCOUNT}:role/local",
-        "OutputDataConfig": {"S3OutputPath": output_path},
-        "ResourceConfig": {
-            "InstanceType": job.instance_type,
+        "InputDataConfig": [_channel(channel) for channel in job.inputs],
+        "OutputDataConfig": {
+            "S3OutputPath": output_path,
+            **({"CompressionType": "NONE"} if job.disable_output_compression else {}),
+        },
+        "ResourceConfig": _resources(job),
+        "StoppingCondition": _given({"MaxRuntimeInSeconds": job.max_run, "MaxWaitTimeInSeconds": job.max_wait}),
+        "Environment": dict(job.environment),
+        "EnableManagedSpotTraining": job.use_spot_instances,
+        "EnableNetworkIsolation": job.enable_network_isolation,
+        "EnableInterContainerTrafficEncryption": job.encrypt_inter_container_traffic,
+        "Tags": [{"Key": key, "Value": value} for key, value in job.tags.items()],
+    }
+    if job.checkpoint_s3_uri:
+        request["CheckpointConfig"] = {"S3Uri": job.checkpoint_s3_uri, "LocalPath": job.checkpoint_local_path}
+    if job.max_retry_attempts:
+        request["RetryStrategy"] = {"MaximumRetryAttempts": job.max_retry_attempts}
+    if job.subnets:
+        request["VpcConfig"] = {"Subnets": list(job.subnets), "SecurityGroupIds": list(job.security_group_ids)}
+    return _given(request)
+
+
+def _given(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what the SDK would leave out of the request."""
+    return {name: value for name, value in members.items() if value not in (None, False, [], {})}
+
+
+def _resources(job: TrainingJob) -> dict[str, Any]:
+    if job.is_heterogeneous:
+        groups = [
+            {
+                "InstanceGroupName": group.instance_group_name,
+                "InstanceType": group.instance_type,
+                "InstanceCount": group.instance_count,
+            }
+            for group in job.instance_groups
+        ]
+        return {"InstanceGroups": groups, "VolumeSizeInGB": job.volume_size}
+    return _given(
+        {
+            "InstanceType": job.instance_groups[0].instance_type,
             "InstanceCount": job.instance_count,
             "VolumeSizeInGB": job.volume_size,
-        },
-        "StoppingCondition": {"MaxRuntimeInSeconds": job.max_run},
+            "KeepAlivePeriodInSeconds": job.keep_alive_period_in_seconds,
+        }
+    )
+
+
+def _channel(channel: Channel) -> dict[str, Any]:
+    source = channel.source.absolute().as_uri() if isinstance(channel.source, Path) else channel.source
+    s3_data_source = {
+        "S3DataType": channel.s3_data_type,
+        "S3Uri": source,
+        "S3DataDistributionType": channel.distribution,
+        "AttributeNames": list(channel.attribute_names),
+        "InstanceGroupNames": list(channel.instance_groups),
     }
-    if job.metric_definitions:
-        request["AlgorithmSpecification"]["MetricDefinitions"] = [
-            {"Name": item.name, "Regex": item.regex} for item in job.metric_definitions
-        ]
-    if job.inputs:
-        request["InputDataConfig"] = [
-            {
-                "ChannelName": channel.name,
-                "DataSource": {
-                    "S3DataSource": {
-                        "S3DataType": "S3Prefix",
-                        "S3Uri": channel.source.absolute().as_uri(),
-                        "S3DataDistributionType": "FullyReplicated",
-                    }
-                },
-            }
-            for channel in job.inputs
-        ]
-    if job.environment:
-        request["Environment"] = dict(job.environment)
-    return request
+    members = {
+        "ChannelName": channel.name,
+        "DataSource": {"S3DataSource": _given(s3_data_source)},
+        "ContentType": channel.content_type,
+        "CompressionType": channel.compression,
+        "RecordWrapperType": channel.record_wrapping,
+        "InputMode": channel.input_mode,
+    }
+    shuffle = {} if channel.shuffle_seed is None else {"ShuffleConfig": {"Seed": channel.shuffle_seed}}
+    return {**_given(members), **shuffle}
 
 
 def describe_training_job(
-    request: dict[str, Any],
+    request: Mapping[str, Any],
     history: History,
     created: datetime,
     *,
@@ -76,21 +123,21 @@ def describe_training_job(
     started = history.started(status.DOWNLOADING)
     ended = history.ended(status.UPLOADING)
     answer: dict[str, Any] = {
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": False,
+        "EnableManagedSpotTraining": False,
         **request,
         "TrainingJobArn": training_job_arn(request["TrainingJobName"]),
         "ModelArtifacts": {"S3ModelArtifacts": model_artifacts or ""},
         "TrainingJobStatus": history.training_job_status,
         "SecondaryStatus": history.secondary_status,
-        "OutputDataConfig": {"KmsKeyId": "", **request["OutputDataConfig"], "CompressionType": "GZIP"},
+        "OutputDataConfig": {"KmsKeyId": "", "CompressionType": "GZIP", **request["OutputDataConfig"]},
         "CreationTime": created,
         "LastModifiedTime": history.transitions[-1].start,
         "SecondaryStatusTransitions": history.described(),
         "FinalMetricDataList": [
             {"MetricName": item.name, "Value": item.value, "Timestamp": item.timestamp} for item in metrics
         ],
-        "EnableNetworkIsolation": False,
-        "EnableInterContainerTrafficEncryption": False,
-        "EnableManagedSpotTraining": False,
     }
     if failure_reason:
         answer["FailureReason"] = failure_reason

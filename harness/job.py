@@ -12,13 +12,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.contract import HOMOGENEOUS_GROUP
+
+CHECKPOINT_DIR = "/opt/ml/checkpoints"  # the default LocalPath of CheckpointConfig (botocore's service model)
+
 
 @dataclass(frozen=True)
 class Channel:
-    """One input channel: ``source`` is a folder or file on this machine, delivered to /opt/ml/input/data/<name>."""
+    """One input channel, delivered to /opt/ml/input/data/<name>; the arguments of ``sagemaker.inputs.TrainingInput``.
+
+    ``source`` is a folder or file on this machine, or an s3:// URI. ``input_mode`` None is the job's own.
+    ``instance_groups`` empty means all.
+    """
 
     name: str
-    source: Path
+    source: Path | str
+    input_mode: str | None = None  # File, FastFile or Pipe
+    distribution: str = "FullyReplicated"  # or ShardedByS3Key
+    s3_data_type: str = "S3Prefix"  # or ManifestFile, AugmentedManifestFile
+    content_type: str | None = None
+    compression: str | None = None  # Gzip
+    record_wrapping: str | None = None  # RecordIO
+    attribute_names: tuple[str, ...] = ()
+    shuffle_seed: int | None = None
+    instance_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,20 @@ class MpiDistribution:
 
 
 @dataclass(frozen=True)
+class TorchDistribution:
+    """``distribution = { torch_distributed = { enabled = true } }``: torchrun on every host."""
+
+
+@dataclass(frozen=True)
+class InstanceGroup:
+    """One group of a heterogeneous cluster (``sagemaker.instance_group.InstanceGroup``)."""
+
+    instance_group_name: str
+    instance_type: str
+    instance_count: int
+
+
+@dataclass(frozen=True)
 class MetricDefinition:
     name: str
     regex: str
@@ -37,24 +68,58 @@ class MetricDefinition:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training job before it has a name. ``max_run`` is in seconds, ``volume_size`` in GB."""
+    """A training job before it has a name. Times are in seconds, ``volume_size`` in GB.
+
+    ``instance_groups`` holds one group named as the platform names it where the job has no groups of its own.
+    ``distribution_groups`` are the groups that a distribution spreads over; empty means the host's own group.
+    """
 
     entry_point: str
     source_dir: Path | None
     base_job_name: str
-    instance_type: str
-    instance_count: int
+    instance_groups: tuple[InstanceGroup, ...]
     framework_version: str | None = None
     py_version: str | None = None
     image_uri: str | None = None
+    container_entry_point: tuple[str, ...] = ()
+    container_arguments: tuple[str, ...] = ()
     role: str | None = None
     max_run: int = 86400
+    max_wait: int | None = None
+    use_spot_instances: bool = False
+    max_retry_attempts: int | None = None
+    keep_alive_period_in_seconds: int | None = None
     volume_size: int = 30
+    input_mode: str = "File"
+    checkpoint_s3_uri: str | None = None
+    checkpoint_local_path: str = CHECKPOINT_DIR
+    output_path: str | None = None
+    disable_output_compression: bool = False
+    enable_network_isolation: bool = False
+    encrypt_inter_container_traffic: bool = False
+    subnets: tuple[str, ...] = ()
+    security_group_ids: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    distribution: MpiDistribution | None = None
+    dependencies: tuple[Path, ...] = ()
+    distribution: MpiDistribution | TorchDistribution | None = None
+    distribution_groups: tuple[str, ...] = ()
     metric_definitions: tuple[MetricDefinition, ...] = ()
     inputs: tuple[Channel, ...] = ()
+
+    @property
+    def instance_count(self) -> int:
+        """Hosts of all groups together."""
+        return sum(group.instance_count for group in self.instance_groups)
+
+    @property
+    def is_heterogeneous(self) -> bool:
+        return tuple(group.instance_group_name for group in self.instance_groups) != (HOMOGENEOUS_GROUP,)
+
+    @property
+    def instance_types(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(group.instance_type for group in self.instance_groups))
 
 
 @dataclass(frozen=True)
@@ -92,16 +157,21 @@ def encoded_hyperparameters(
         "sagemaker_container_log_level": 20,
         "sagemaker_job_name": training_job_name,
         "sagemaker_region": region,
-        **_distribution_hyperparameters(job.distribution),
+        **_distribution_hyperparameters(job),
     }
     return {key: json.dumps(value) for key, value in values.items()}
 
 
-def _distribution_hyperparameters(distribution: MpiDistribution | None) -> dict[str, Any]:
-    if distribution is None:
-        return {}
-    values: dict[str, Any] = {"sagemaker_mpi_enabled": True}
-    if distribution.processes_per_host is not None:
-        values["sagemaker_mpi_num_of_processes_per_host"] = distribution.processes_per_host
-    values["sagemaker_mpi_custom_mpi_options"] = distribution.custom_mpi_options
+def _distribution_hyperparameters(job: TrainingJob) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if isinstance(job.distribution, MpiDistribution):
+        values["sagemaker_mpi_enabled"] = True
+        if job.distribution.processes_per_host is not None:
+            values["sagemaker_mpi_num_of_processes_per_host"] = job.distribution.processes_per_host
+        values["sagemaker_mpi_custom_mpi_options"] = job.distribution.custom_mpi_options
+    if isinstance(job.distribution, TorchDistribution):
+        values["sagemaker_torch_distributed_enabled"] = True
+        values["sagemaker_instance_type"] = job.instance_types[0]
+    if job.distribution is not None and job.distribution_groups:
+        values["sagemaker_distribution_instance_groups"] = list(job.distribution_groups)
     return values

@@ -6,62 +6,15 @@ Limits and patterns: API reference, CreateTrainingJob (botocore's service model)
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from harness.errors import BadInput
-from harness.job import (
-    Channel,
-    Hosting,
-    JobFile,
-    MetricDefinition,
-    MpiDistribution,
-    TrainingJob,
-    encoded_hyperparameters,
-)
+from harness.job import Channel, Hosting, JobFile, TrainingJob
 from harness.table import Table
-
-# Arguments of the SDK that change what runs, which no local host plays yet: refused, never dropped.
-_NOT_EMULATED = (
-    "checkpoint_local_path",
-    "checkpoint_s3_uri",
-    "use_spot_instances",
-    "max_wait",
-    "input_mode",
-    "instance_groups",
-    "subnets",
-    "security_group_ids",
-    "enable_network_isolation",
-    "encrypt_inter_container_traffic",
-    "keep_alive_period_in_seconds",
-    "dependencies",
-    "code_location",
-    "output_path",
-    "output_kms_key",
-    "volume_kms_key",
-    "model_uri",
-    "rules",
-    "debugger_hook_config",
-    "tensorboard_output_config",
-    "profiler_config",
-    "max_retry_attempts",
-    "tags",
-    "git_config",
-    "container_entry_point",
-    "container_arguments",
-    "compiler_config",
-    "training_repository_access_mode",
-)
-_CHANNEL_NAME = re.compile(r"[A-Za-z0-9.\-_]{1,64}")
-_JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
-_VARIABLE_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,511}")
-_STAMP_LENGTH = len("-2026-11-23-01-01-30-544")  # what the SDK appends to base_job_name
-_MAX_HOSTS = 8  # hosts share this machine's cores; more of them only wait for each other
+from harness.training_table import read_training
 
 
 def read_job_file(
@@ -115,116 +68,9 @@ def parse_job(document: Mapping[str, Any], path: Path) -> tuple[JobFile | None, 
     top.close()
     if training_table is None:
         return None, top.problems
-    training = _training(training_table, path.parent)
+    training = read_training(training_table, path.parent)
     hosting = _hosting(hosting_table, training, path.parent) if hosting_table else None
     return JobFile(path, training, hosting), top.problems
-
-
-def _training(table: Table, folder: Path) -> TrainingJob:
-    entry_point = table.text("entry_point", required=True)
-    source_dir = table.text("source_dir")
-    job = TrainingJob(
-        entry_point=entry_point,
-        source_dir=folder / source_dir if source_dir else None,
-        base_job_name=table.text("base_job_name", default="pytorch-training"),
-        instance_type=table.text("instance_type", required=True),
-        instance_count=table.whole("instance_count", required=True, at_least=1, at_most=_MAX_HOSTS),
-        framework_version=table.text("framework_version") or None,
-        py_version=table.text("py_version") or None,
-        image_uri=table.text("image_uri") or None,
-        role=table.text("role") or None,
-        max_run=table.whole("max_run", default=86400, at_least=1, at_most=28 * 86400),
-        volume_size=table.whole("volume_size", default=30, at_least=1, at_most=16384),
-        hyperparameters=table.encodable("hyperparameters"),
-        environment=table.texts("environment"),
-        distribution=_distribution(table),
-        metric_definitions=_metrics(table),
-        inputs=_channels(table, folder),
-    )
-    table.refuse(_NOT_EMULATED, "is not emulated; remove it")
-    _check_training(table, job)
-    table.close()
-    return replace(job, source_dir=job.source_dir or folder)
-
-
-def _check_training(table: Table, job: TrainingJob) -> None:
-    if not _JOB_NAME.fullmatch(job.base_job_name) or len(job.base_job_name) > 63 - _STAMP_LENGTH:
-        table.problem(
-            "base_job_name",
-            f"{job.base_job_name!r} is not letters, digits and inner hyphens, {63 - _STAMP_LENGTH} characters at most",
-        )
-    if job.entry_point and not job.entry_point.endswith(".py"):
-        table.problem("entry_point", f"{job.entry_point!r} is not a Python script (.py)")
-    _check_hyperparameters(table, job)
-    for name, value in job.environment.items():
-        if not _VARIABLE_NAME.fullmatch(name):
-            table.problem("environment", f"{name!r} is not a variable name the API takes")
-        if len(value) > 512:
-            table.problem(f"environment.{name}", f"{len(value)} characters; the API takes 512 at most")
-
-
-def _check_hyperparameters(table: Table, job: TrainingJob) -> None:
-    try:
-        encoded = encoded_hyperparameters(job, "", "", "")
-    except (TypeError, ValueError):
-        return  # already reported, by name
-    if len(encoded) > 100:
-        table.problem("hyperparameters", f"{len(encoded)} of them, the SDK's own included; the API takes 100 at most")
-    for name, value in encoded.items():
-        if len(name) > 256:
-            table.problem("hyperparameters", f"the name {name[:20]!r}… has {len(name)} characters; the API takes 256")
-        if len(value) > 2500:
-            table.problem(f"hyperparameters.{name}", f"{len(value)} characters; the API takes 2500 at most")
-
-
-def _distribution(table: Table) -> MpiDistribution | None:
-    distribution = table.table("distribution")
-    if distribution is None:
-        return None
-    mpi = distribution.table("mpi")
-    distribution.close("is not supported; use mpi")
-    if mpi is None:
-        return None
-    enabled = mpi.flag("enabled")
-    per_host = mpi.whole("processes_per_host", default=0, at_least=1, at_most=64)
-    options = mpi.text("custom_mpi_options")
-    mpi.close()
-    return MpiDistribution(per_host or None, options) if enabled else None
-
-
-def _metrics(table: Table) -> tuple[MetricDefinition, ...]:
-    metrics = []
-    for item in table.tables("metric_definitions"):
-        metric = MetricDefinition(item.text("Name", required=True), item.text("Regex", required=True))
-        item.close()
-        try:
-            groups = re.compile(metric.regex).groups
-        except re.error as error:
-            item.problem("Regex", f"{metric.regex!r} is not a regular expression: {error}")
-        else:
-            if not groups:
-                item.problem("Regex", f"{metric.regex!r} has no group (…) to take the value from")
-        metrics.append(metric)
-    return tuple(metrics)
-
-
-def _channels(table: Table, folder: Path) -> tuple[Channel, ...]:
-    inputs = table.table("inputs")
-    if inputs is None:
-        return ()
-    channels = []
-    for name in inputs:
-        source = inputs.text(name, required=True)
-        if not _CHANNEL_NAME.fullmatch(name):
-            inputs.problem(name, "is no channel name: letters, digits, '.', '-' and '_', 64 characters at most")
-        if "://" in source and not source.startswith("file://"):
-            inputs.problem(name, f"{source!r}: only a folder, a file or a file:// URI can be staged")
-        elif source:
-            path = unquote(urlsplit(source).path) if source.startswith("file://") else source
-            channels.append(Channel(name, folder / path))
-    if len(channels) > 20:
-        inputs.problem("", f"{len(channels)} channels; the API takes 20 at most")
-    return tuple(channels)
 
 
 def _hosting(table: Table, training: TrainingJob, folder: Path) -> Hosting:
@@ -243,6 +89,8 @@ def _hosting(table: Table, training: TrainingJob, folder: Path) -> Hosting:
 
 def _source_problems_of(job: JobFile) -> list[str]:
     problems = _source_problems("training", job.training.entry_point, job.training.source_dir or Path())
+    missing = [path for path in job.training.dependencies if not path.exists()]
+    problems += [f"training.dependencies: no folder or file {str(path)!r}" for path in missing]
     if job.hosting:
         problems += [
             problem
@@ -265,6 +113,8 @@ def _source_problems(section: str, entry_point: str, source_dir: Path) -> list[s
 
 def _channel_problems(channel: Channel) -> list[str]:
     where = f"training.inputs.{channel.name}"
+    if not isinstance(channel.source, Path):
+        return []  # what is in S3 is looked at when the job starts
     if not channel.source.exists():
         return [f"{where}: no folder or file {str(channel.source)!r}"]
     if channel.source.is_dir() and not any(item.is_file() for item in channel.source.rglob("*")):

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.describe import REGION, create_training_job_request, training_job_arn
+from harness.describe import REGION, training_job_arn
 from harness.errors import BadInput
 from harness.job import TrainingJob
 from harness.metrics import MetricReader
@@ -17,8 +17,9 @@ from harness.plan import ClusterPlan, plan_training
 from harness.receipt import receipt
 from harness.record import RunRecord, make_run_folder, write_json
 from harness.report import Screen, outcome_lines
+from harness.run import Run
 from harness.steps import Printer, Steps
-from harness.training import Run, run_training
+from harness.training import run_training
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -32,9 +33,12 @@ def dry_run(job: TrainingJob, launcher: str) -> dict[str, Any]:
     from harness.image_build import image_tag, read_context
 
     image = job.image_uri or image_tag(read_context())
-    return asdict(_plan(job, _UNNAMED, image, launcher)) | {
+    plan = _plan(job, _UNNAMED, image, launcher, "runs")
+    return asdict(plan) | {
+        "hyperparameters": plan.request["HyperParameters"],
         "channels": {c.name: str(c.source) for c in job.inputs},
         "source_dir": str(job.source_dir),
+        "dependencies": [str(path) for path in job.dependencies],
     }
 
 
@@ -51,15 +55,14 @@ def train(job: TrainingJob, *, launcher: str, runs: Path, retain: bool, steps: S
     image = _image(client, job, steps)
     folder = make_run_folder(runs, job.base_job_name)
     name = folder.name
-    plan = _plan(job, name, image, launcher)
+    plan = _plan(job, name, image, launcher, folder.parent.absolute().as_uri())
     for warning in plan.warnings:
         steps.note(f"WARNING: {warning}")
     # Two runs may get the same name, in two run folders: what they make in the engine must not.
     project = Project(f"{name.lower()}-{secrets.token_hex(2)}", name)
     metrics = MetricReader(job.metric_definitions)
-    request = create_training_job_request(job, plan, folder.parent.absolute().as_uri())
-    record = RunRecord(folder, request)
-    write_json(folder / "receipt.json", receipt(request, launcher, plan.warnings))
+    record = RunRecord(folder, plan.request)
+    write_json(folder / "receipt.json", receipt(plan.request, launcher, plan.warnings))
     cluster = DockerCluster(client, compose, plan, project)
     hosts = tuple(host.name for host in plan.hosts)
     outcome = run_training(
@@ -82,8 +85,16 @@ def refuse_full_disk(folder: Path, free: int | None = None) -> None:
         )
 
 
-def _plan(job: TrainingJob, name: str, image: str, launcher: str) -> ClusterPlan:
-    return plan_training(job, name, arn=training_job_arn(name), region=REGION, image=image, launcher=launcher)
+def _plan(job: TrainingJob, name: str, image: str, launcher: str, output_path: str) -> ClusterPlan:
+    return plan_training(
+        job,
+        name,
+        arn=training_job_arn(name),
+        region=REGION,
+        image=image,
+        launcher=launcher,
+        output_path=job.output_path or output_path,
+    )
 
 
 def _image(client: DockerClient, job: TrainingJob, steps: Steps) -> str:

@@ -6,11 +6,13 @@ Pure. Nothing here looks at the disk, the engine or the clock; `--dry-run` print
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import contract
+from harness import contract, documents
+from harness.describe import create_training_job_request
+from harness.documents import ChannelConfig, HostGroup
 from harness.job import Channel, TrainingJob, encoded_hyperparameters
 
 LAUNCHERS = ("gloo", "mpi", "toolkit")
@@ -21,67 +23,132 @@ class HostPlan:
     """One host: ``files`` maps absolute paths in the container to their text."""
 
     name: str
+    group: HostGroup
     files: Mapping[str, str]
     environment: Mapping[str, str]
 
 
 @dataclass(frozen=True)
+class Checkpoints:
+    """``local_path`` of every host, kept in step with ``place``, an s3:// URI, a file:// URI or a folder's path."""
+
+    local_path: str
+    place: str
+
+
+@dataclass(frozen=True)
 class ClusterPlan:
-    """All hosts of one training job. ``max_run`` is in seconds."""
+    """All hosts of one training job. Times are in seconds.
+
+    ``entrypoint`` and ``command`` are what the container runs; an empty entrypoint is the image's own.
+    ``code`` are folders or files whose content goes to /opt/ml/code: source_dir, then ``dependencies``.
+    """
 
     training_job_name: str
     image: str
     hosts: tuple[HostPlan, ...]
-    hyperparameters: Mapping[str, str]
+    request: Mapping[str, object]
     channels: tuple[Channel, ...]
     source_dir: Path
-    max_run: int
+    dependencies: tuple[Path, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ("train",)
+    network_isolation: bool = False
+    checkpoints: Checkpoints | None = None
+    max_run: int = 86400
+    max_wait: int | None = None
     warnings: tuple[str, ...] = ()
 
 
 def plan_training(
-    job: TrainingJob, training_job_name: str, *, arn: str, region: str, image: str, launcher: str
+    job: TrainingJob, training_job_name: str, *, arn: str, region: str, image: str, launcher: str, output_path: str
 ) -> ClusterPlan:
     """What the platform would prepare for ``job``, under the name it now has.
 
     ``launcher`` says how the image's `train` starts a distributed script: 'gloo' or 'mpi' (horovodrun), or
-    'toolkit' (AWS's own).
+    'toolkit' (AWS's own). ``output_path`` is the URI under which artifacts end up.
     """
-    names = contract.host_names(job.instance_count)
+    groups = host_groups(job)
     hyperparameters = encoded_hyperparameters(job, training_job_name, region, contract.CODE_DIR)
-    shared = {
-        contract.INPUT_DATA_CONFIG_FILE: contract.input_data_config(c.name for c in job.inputs),
-        contract.HYPERPARAMETERS_FILE: hyperparameters,
+    request = create_training_job_request(job, training_job_name, image, hyperparameters, output_path)
+    environment = {
+        **documents.platform_environment(training_job_name, arn, region, job.environment),
+        contract.LAUNCHER_VARIABLE: launcher,
+        contract.SHARED_CORES_VARIABLE: "1",
     }
-    environment = contract.platform_environment(training_job_name, arn, region, job.environment)
     hosts = tuple(
         HostPlan(
             name=name,
+            group=group,
             files={
-                path: json.dumps(document)
-                for path, document in {
-                    contract.RESOURCE_CONFIG_FILE: contract.resource_config(name, names, job.instance_type),
-                    **shared,
+                path: json.dumps(content)
+                for path, content in {
+                    contract.RESOURCE_CONFIG_FILE: documents.resource_config(name, groups),
+                    contract.INPUT_DATA_CONFIG_FILE: documents.input_data_config(_channel_configs(job, group)),
+                    contract.HYPERPARAMETERS_FILE: hyperparameters,
+                    contract.TRAINING_JOB_CONFIG_FILE: documents.training_job_config(request, arn),
+                    contract.METRIC_DEFINITIONS_FILE: request["AlgorithmSpecification"].get("MetricDefinitions", []),
+                    contract.UPSTREAM_OUTPUT_FILE: [],
+                    **_checkpoint_files(job),
                 }.items()
             },
-            environment={
-                **environment,
-                contract.LAUNCHER_VARIABLE: launcher,
-                contract.SHARED_CORES_VARIABLE: "1",
-            },
+            environment=environment,
         )
-        for name in names
+        for group, name in sorted(((group, name) for group in groups for name in group.hosts), key=lambda each: each[1])
     )
     return ClusterPlan(
         training_job_name=training_job_name,
         image=image,
         hosts=hosts,
-        hyperparameters=hyperparameters,
+        request=request,
         channels=job.inputs,
         source_dir=job.source_dir or Path(),
+        dependencies=job.dependencies,
+        entrypoint=job.container_entry_point,
+        command=job.container_arguments or (() if job.container_entry_point else ("train",)),
+        network_isolation=job.enable_network_isolation,
+        checkpoints=Checkpoints(job.checkpoint_local_path, job.checkpoint_s3_uri) if job.checkpoint_s3_uri else None,
         max_run=job.max_run,
+        max_wait=job.max_wait,
         warnings=_warnings(job),
     )
+
+
+def host_groups(job: TrainingJob) -> tuple[HostGroup, ...]:
+    """Which hosts belong to which group: algo-1 onwards, group after group.
+
+    How the platform deals its names out to groups is not documented; it lists the hosts of a job with one group in
+    any order (dump of a real job), here they are sorted.
+    """
+    count = job.instance_count
+    numbered = [f"algo-{number}" for number in range(1, count + 1)]
+    groups = []
+    for group in job.instance_groups:
+        names, numbered = numbered[: group.instance_count], numbered[group.instance_count :]
+        groups.append(HostGroup(group.instance_group_name, group.instance_type, tuple(sorted(names))))
+    return tuple(groups)
+
+
+def channels_of(channels: Sequence[Channel], group: str) -> tuple[Channel, ...]:
+    """The channels that hosts of ``group`` are given."""
+    return tuple(channel for channel in channels if not channel.instance_groups or group in channel.instance_groups)
+
+
+def _channel_configs(job: TrainingJob, group: HostGroup) -> Iterator[ChannelConfig]:
+    for channel in channels_of(job.inputs, group.name):
+        yield ChannelConfig(
+            channel.name,
+            channel.input_mode or job.input_mode,
+            channel.distribution,
+            channel.content_type,
+            channel.record_wrapping,
+        )
+
+
+def _checkpoint_files(job: TrainingJob) -> dict[str, object]:
+    if not job.checkpoint_s3_uri:
+        return {}
+    return {contract.CHECKPOINT_CONFIG_FILE: documents.checkpoint_config(job.checkpoint_local_path)}
 
 
 def _warnings(job: TrainingJob) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ class RunRecord:
     """Writes what a run leaves. ``folder`` must exist; ``request`` is the CreateTrainingJob request of the run."""
 
     def __init__(
-        self, folder: Path, request: dict[str, Any], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, folder: Path, request: Mapping[str, Any], now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self.folder = folder
         self.history = History()

@@ -19,6 +19,7 @@ from docker.errors import NotFound
 
 from harness import contract, labels
 from harness.compose import Project, View
+from harness.errors import BadInput
 from harness.job import Channel
 from harness.plan import ClusterPlan
 from harness.tar import folders, tree
@@ -43,7 +44,7 @@ def stage_channels(
     if layered is None:
         layered = can_layer(client.info())
     if not layered:
-        return [StagedChannel(channel.name, copied_from=channel.source) for channel in plan.channels]
+        return [StagedChannel(channel.name, copied_from=_folder(channel)) for channel in plan.channels]
     staged = []
     if plan.channels:
         scratch = _scratch(client, plan, project)
@@ -94,7 +95,8 @@ def clean_staged(client: docker.DockerClient) -> int:
 
 def _staged_volume(client: docker.DockerClient, channel: Channel, image: str) -> str:
     """Folder, on the engine's machine, of a complete volume with the content of ``channel``."""
-    digest = content_digest(channel.source)
+    source = _folder(channel)
+    digest = content_digest(source)
     known = client.volumes.list(filters={"label": f"{_CONTENT}={digest}"})
     filled = {volume.attrs["Labels"][_FILLED] for volume in known if _FILLED in volume.attrs["Labels"]}
     for volume in known:
@@ -104,10 +106,18 @@ def _staged_volume(client: docker.DockerClient, channel: Channel, image: str) ->
     name = f"harness-input-{digest[:12]}-{secrets.token_hex(3)}"
     owned = {labels.KIND: labels.STAGED_INPUT, _CONTENT: digest}
     volume = client.volumes.create(name, labels=owned)
-    with tree(channel.source, "/volume") as archive:
+    with tree(source, "/volume") as archive:
         _put(client, image, volume.name, archive)
     client.volumes.create(f"{name}-filled", labels={labels.KIND: labels.STAGED_INPUT, _CONTENT: digest, _FILLED: name})
     return str(volume.attrs["Mountpoint"])
+
+
+def _folder(channel: Channel) -> Path:
+    if not isinstance(channel.source, Path):
+        raise BadInput(
+            f"training.inputs.{channel.name}: {channel.source!r}: channels are staged from this machine only"
+        )
+    return channel.source
 
 
 def _scratch(client: docker.DockerClient, plan: ClusterPlan, project: Project) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -36,9 +36,17 @@ class Table:
             return self._wrong(key, value, "a text", default)
         return value
 
-    def flag(self, key: str) -> bool:
-        """A required true or false."""
-        value = self._take(key, required=True)
+    def choice(self, key: str, choices: Sequence[str]) -> str | None:
+        """One of ``choices``, None where the key is missing."""
+        value = self._take(key, required=False)
+        if value is None:
+            return None
+        found = next((choice for choice in choices if choice == value), None)
+        return found or self._wrong(key, value, f"one of {', '.join(choices)}", None)
+
+    def flag(self, key: str, *, required: bool = False) -> bool:
+        """True or false; false where the key is missing."""
+        value = self._take(key, required)
         if value is None:
             return False
         return value if isinstance(value, bool) else self._wrong(key, value, "true or false", False)
@@ -50,6 +58,14 @@ class Table:
         if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
             return self._wrong(key, value, f"a whole number from {at_least} to {at_most}", default or at_least)
         return value
+
+    def list_of_texts(self, key: str) -> tuple[str, ...]:
+        value = self._take(key, required=False)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            return self._wrong(key, value, "a list of texts", ())
+        return tuple(value)
 
     def encodable(self, key: str) -> dict[str, Any]:
         """A table whose values JSON can carry, as the SDK encodes hyperparameters."""
@@ -74,6 +90,16 @@ class Table:
             return None
         if not isinstance(value, Mapping):
             return self._wrong(key, value, "a table", None)
+        return Table(value, self._dotted(key), self.problems)
+
+    def table_or_text(self, key: str, text_key: str) -> Table:
+        """The table at ``key``; a text there stands for a table with that text at ``text_key``."""
+        value = self._take(key, required=True)
+        if isinstance(value, str):
+            return Table({text_key: value}, self._dotted(key), self.problems)
+        if not isinstance(value, Mapping):
+            self._wrong(key, value, "a text or a table", None)
+            return Table({}, self._dotted(key))
         return Table(value, self._dotted(key), self.problems)
 
     def tables(self, key: str) -> list[Table]:

@@ -4,53 +4,19 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import repeat
-from typing import Protocol
 
 from harness import contract, status
 from harness.artifacts import write_archive
-from harness.cluster import Cluster
 from harness.deadline import Deadline
-from harness.metrics import MetricReader
+from harness.follow import followers
 from harness.outcome import HostExit, Outcome, judge
-from harness.record import RunRecord
-from harness.tar import first_file
+from harness.run import Run
 
 STOP_GRACE = 120.0  # seconds between SIGTERM and SIGKILL when a job is stopped (API reference, StopTrainingJob)
 FAILURE_GRACE = 5.0  # the same for the other hosts once one has failed; the platform's own is not documented
-
-
-class Step(Protocol):
-    """A running activity; ``ok`` is set to False where it ends badly without raising."""
-
-    ok: bool
-
-
-class Reporter(Protocol):
-    """What someone watching a run is told."""
-
-    def step(self, title: str) -> AbstractContextManager[Step]: ...
-
-    def note(self, text: str) -> None: ...
-
-    def line(self, host: str, text: str) -> None:
-        """One line that ``host`` printed."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A job under way: its hosts, its record, what reads its metrics, and who is told."""
-
-    hosts: tuple[str, ...]
-    cluster: Cluster
-    record: RunRecord
-    metrics: MetricReader
-    reporter: Reporter
 
 
 def run_training(run: Run, *, max_run: int, retain: bool = False, grace: float = STOP_GRACE) -> Outcome:
@@ -64,7 +30,7 @@ def run_training(run: Run, *, max_run: int, retain: bool = False, grace: float =
     try:
         try:
             # Ready before there is anything to follow: whoever sees a first line may press Ctrl-C the moment after.
-            events = _followers(run, started)
+            events = followers(run, started)
             _bring_up(run, started)
             with run.reporter.step("training") as step:
                 exits, stopped_by = _watch(run, events, max_run, grace)
@@ -94,19 +60,6 @@ def _remove(run: Run) -> None:
             run.cluster.remove()
         except KeyboardInterrupt:
             run.cluster.remove()  # nothing is left behind, however impatient someone is
-
-
-def _followers(run: Run, started: threading.Event) -> queue.Queue[HostExit]:
-    """A thread per host that follows it once ``started`` is set; their findings come out of the queue."""
-    events: queue.Queue[HostExit] = queue.Queue()
-
-    def follow(host: str) -> None:
-        started.wait()
-        events.put(_follow(run, host))
-
-    for host in run.hosts:
-        threading.Thread(target=follow, args=(host,), daemon=True).start()
-    return events
 
 
 def _bring_up(run: Run, started: threading.Event) -> None:
@@ -168,35 +121,6 @@ def _stop_or_remove(run: Run, hosts: tuple[str, ...], grace: float) -> None:
     except Exception as error:  # whatever it was: hosts that cannot be stopped must not be waited for
         run.reporter.note(f"could not stop {', '.join(hosts)}: {error}; removing them")
         run.cluster.remove()
-
-
-def _follow(run: Run, host: str) -> HostExit:
-    """Keep everything ``host`` prints, wait for its end, and ask what it died of."""
-    try:
-        with run.record.log_file(host).open("wb") as log:
-            for line in _lines(run.cluster.follow(host), log.write):
-                text = line.decode(errors="replace")
-                run.metrics.read(text, datetime.now(UTC))
-                run.reporter.line(host, text)
-        code = run.cluster.wait(host)
-        if code == 0:
-            return HostExit(host, 0)
-        failure = run.cluster.fetch(host, contract.FAILURE_FILE)
-        text = first_file(failure, contract.FAILURE_REASON_LIMIT) if failure else ""
-        return HostExit(host, code, text, run.cluster.out_of_memory(host))
-    except Exception as error:  # whatever it was, the job must end, and say so
-        return HostExit(host, 255, f"the engine lost sight of {host}: {error!r}")
-
-
-def _lines(chunks: Iterable[bytes], keep: Callable[[bytes], object]) -> Iterable[bytes]:
-    """Whole lines without their ends; every byte goes to ``keep`` first."""
-    rest = b""
-    for chunk in chunks:
-        keep(chunk)
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line.rstrip(b"\r") for line in lines)
-    if rest:
-        yield rest
 
 
 def _collect(run: Run, exits: list[HostExit]) -> None:

@@ -17,10 +17,11 @@ from harness.compose import Project
 from harness.compose_command import ensure_compose
 from harness.describe import REGION, training_job_arn
 from harness.image_build import image_tag, read_context
-from harness.job import Channel, TrainingJob
+from harness.job import Channel
 from harness.plan import plan_training
 from harness.steps import Steps
 from tests.cluster_contract import ClusterContract, Make
+from tests.jobs import training_job
 
 NAME = "Contract-1"
 # One script for all hosts, as in any job: it looks up what the test wants its host to do.
@@ -42,16 +43,23 @@ class TestDockerCluster(ClusterContract):
             (tmp_path / "code" / "scripts.json").write_text(json.dumps(dict(scripts)))
             (tmp_path / "data").mkdir()
             (tmp_path / "data" / "file").write_text("staged")
-            job = TrainingJob(
+            job = training_job(
                 entry_point="script.py",
                 source_dir=tmp_path / "code",
                 base_job_name="contract",
-                instance_type="ml.p2.xlarge",
                 instance_count=len(scripts),
                 inputs=(Channel("training", tmp_path / "data"),),
             )
             image = image_tag(read_context())
-            plan = plan_training(job, NAME, arn=training_job_arn(NAME), region=REGION, image=image, launcher="gloo")
+            plan = plan_training(
+                job,
+                NAME,
+                arn=training_job_arn(NAME),
+                region=REGION,
+                image=image,
+                launcher="gloo",
+                output_path="file:///runs",
+            )
             project = Project(f"contract-{secrets.token_hex(4)}", NAME)
             made.append(DockerCluster(engine, ensure_compose(Steps()), plan, project))
             self.engine, self.run_label = engine, project.name

@@ -19,10 +19,12 @@ ORDER = "PESF"
 LAYERS = {
     "P": {
         "harness",
+        "channel_table",
         "compose",
         "contract",
         "deadline",
         "describe",
+        "documents",
         "endpoint_log",
         "errors",
         "job",
@@ -33,6 +35,7 @@ LAYERS = {
         "receipt",
         "status",
         "table",
+        "training_table",
     },
     "E": {
         "artifacts",
@@ -43,6 +46,7 @@ LAYERS = {
         "endpoint_container",
         "engine",
         "environment",
+        "follow",
         "image_build",
         "job_file",
         "model_archive",
@@ -50,6 +54,7 @@ LAYERS = {
         "picture",
         "process",
         "record",
+        "run",
         "staging",
         "steps",
         "tar",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from harness import labels
 from harness.compose import Project, View, run_document
+from harness.documents import HostGroup
 from harness.plan import ClusterPlan, HostPlan
 
 BASE: dict[str, Any] = {
@@ -35,8 +37,13 @@ PROJECT = Project("mnist-1-ab", "Mnist-1")
 
 
 def document(count: int = 2, environment: dict[str, str] | None = None, views: tuple[View, ...] = ()) -> dict[str, Any]:
-    hosts = tuple(HostPlan(f"algo-{number}", {}, environment or {}) for number in range(1, count + 1))
-    return run_document(BASE, ClusterPlan("Mnist-1", "lab:1", hosts, {}, (), Path(), 60), PROJECT, views)
+    return run_document(BASE, plan(count, environment), PROJECT, views)
+
+
+def plan(count: int = 2, environment: dict[str, str] | None = None) -> ClusterPlan:
+    group = HostGroup("homogeneousCluster", "ml.p2.xlarge", tuple(f"algo-{number}" for number in range(1, count + 1)))
+    hosts = tuple(HostPlan(name, group, {}, environment or {}) for name in group.hosts)
+    return ClusterPlan("Mnist-1", "lab:1", hosts, {}, (), Path())
 
 
 def interpolated(text: str) -> str:
@@ -107,3 +114,18 @@ def test_every_dollar_of_the_environment_survives_compose(environment: dict[str,
     service = document(1, environment)["services"]["algo-1"]
 
     assert {name: interpolated(value) for name, value in service["environment"].items()} == environment
+
+
+def test_isolated_hosts_are_on_a_network_without_a_way_out() -> None:
+    made = run_document(BASE, replace(plan(), network_isolation=True), PROJECT, ())
+
+    assert made["networks"]["hosts"]["internal"] is True
+    assert "internal" not in document()["networks"]["hosts"]
+
+
+def test_an_entrypoint_of_the_jobs_own_replaces_the_images() -> None:
+    made = run_document(BASE, replace(plan(), entrypoint=("/bin/sh", "-c"), command=("echo $HOME",)), PROJECT, ())
+
+    assert made["services"]["algo-1"]["entrypoint"] == ["/bin/sh", "-c"]
+    assert made["services"]["algo-1"]["command"] == ["echo $$HOME"]
+    assert "entrypoint" not in document()["services"]["algo-1"]

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import contract
+from harness import contract, documents
 from harness.contract import HostConfig, Observed
+from harness.documents import ChannelConfig, HostGroup
 
 HOSTS = ("algo-1", "algo-2")
+GROUP = HostGroup(contract.HOMOGENEOUS_GROUP, "ml.p2.xlarge", HOSTS)
 NASTY = [
     "",
     " ",
@@ -49,8 +51,8 @@ def config(
     """A host of two; hyperparameters are encoded as the SDK encodes them."""
     given = {"sagemaker_program": "mnist.py"} | (hyperparameters or {})
     return HostConfig(
-        contract.resource_config("algo-1", HOSTS, "ml.p2.xlarge") | resources,
-        contract.input_data_config(channels),
+        documents.resource_config("algo-1", [GROUP]) | resources,
+        documents.input_data_config(ChannelConfig(name) for name in channels),
         {key: json.dumps(value) for key, value in given.items()},
     )
 
@@ -66,13 +68,8 @@ def group(name: str, *hosts: str) -> dict[str, Any]:
 # The platform's documents.
 
 
-def test_hosts_are_listed_in_lexicographic_order() -> None:
-    assert contract.host_names(2) == ("algo-1", "algo-2")
-    assert contract.host_names(11)[:3] == ("algo-1", "algo-10", "algo-11")
-
-
 def test_the_resource_config_has_the_shape_seen_in_real_jobs() -> None:
-    assert contract.resource_config("algo-2", HOSTS, "ml.p2.xlarge") == {
+    assert documents.resource_config("algo-2", [GROUP]) == {
         "current_host": "algo-2",
         "current_instance_type": "ml.p2.xlarge",
         "current_group_name": "homogeneousCluster",
@@ -89,20 +86,20 @@ def test_the_resource_config_has_the_shape_seen_in_real_jobs() -> None:
 
 
 def test_the_input_data_config_tells_modes_and_no_place() -> None:
-    assert contract.input_data_config(["training"]) == {
+    assert documents.input_data_config([ChannelConfig("training")]) == {
         "training": {
             "TrainingInputMode": "File",
             "S3DistributionType": "FullyReplicated",
             "RecordWrapperType": "None",
         }
     }
-    assert contract.input_data_config([]) == {}
+    assert documents.input_data_config([]) == {}
 
 
 def test_the_platform_sets_its_own_variables_and_no_sm_ones() -> None:
     arn = "arn:aws:sagemaker:us-west-2:000000000000:training-job/mnist"
 
-    variables = contract.platform_environment("Mnist", arn, "us-west-2", {"MINE": "$x"})
+    variables = documents.platform_environment("Mnist", arn, "us-west-2", {"MINE": "$x"})
 
     assert variables["TRAINING_JOB_NAME"] == "Mnist"
     assert variables["TRAINING_JOB_ARN"] == arn

@@ -12,19 +12,16 @@ import botocore.model
 import botocore.validate
 import pytest
 
-from harness.describe import create_training_job_request, describe_training_job, training_job_arn
+from harness.describe import describe_training_job, training_job_arn
 from harness.job import Channel, MetricDefinition, MpiDistribution, TrainingJob
 from harness.metrics import MetricValue
 from harness.plan import plan_training
 from harness.status import History
+from tests.jobs import training_job
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-JOB = TrainingJob(
-    entry_point="mnist.py",
-    source_dir=Path("code"),
+JOB = training_job(
     base_job_name="Mnist",
-    instance_type="ml.p2.xlarge",
-    instance_count=2,
     max_run=60,
     hyperparameters={"epochs": 6},
     environment={"A": "b"},
@@ -42,8 +39,10 @@ def model() -> botocore.model.ServiceModel:
 
 
 def request(job: TrainingJob = JOB) -> dict[str, Any]:
-    plan = plan_training(job, NAME, arn="arn:x", region="us-west-2", image="lab:1", launcher="gloo")
-    return create_training_job_request(job, plan, "file:///runs")
+    plan = plan_training(
+        job, NAME, arn="arn:x", region="us-west-2", image="lab:1", launcher="gloo", output_path="file:///runs"
+    )
+    return dict(plan.request)
 
 
 def walk(path: tuple[str, ...], seconds: int = 10) -> History:
@@ -107,7 +106,7 @@ def test_the_request_says_what_the_job_says() -> None:
 
 
 def test_what_the_job_does_not_say_is_left_out_of_the_request() -> None:
-    made = request(TrainingJob("a.py", Path(), "a", "ml.m5.large", 1))
+    made = request(training_job(instance_count=1))
 
     assert "Environment" not in made
     assert "InputDataConfig" not in made

@@ -31,7 +31,7 @@ def problems_of(training: dict[str, Any] | None = None, *, without: tuple[str, .
 def test_a_minimal_job_gets_the_sdks_defaults() -> None:
     job = parse({}).training
 
-    assert (job.entry_point, job.instance_type, job.instance_count) == ("mnist.py", "ml.p2.xlarge", 2)
+    assert (job.entry_point, job.instance_types, job.instance_count) == ("mnist.py", ("ml.p2.xlarge",), 2)
     assert job.source_dir == Path("jobs/mnist")
     assert job.base_job_name == "pytorch-training"
     assert job.max_run == 86400
@@ -92,7 +92,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("unknown key like no other", {"zzz": 1}, "training.zzz: unknown key"),
     ("no text", {"entry_point": 3}, "training.entry_point: 3 is not a text"),
     ("empty text", {"instance_type": ""}, "training.instance_type: '' is not a text"),
-    ("no script", {"entry_point": "run.sh"}, "training.entry_point: 'run.sh' is not a Python script (.py)"),
+    (
+        "no script",
+        {"entry_point": "run.rb"},
+        "training.entry_point: 'run.rb' is neither a Python script (.py) nor a shell script (.sh)",
+    ),
     ("count zero", {"instance_count": 0}, "training.instance_count: 0 is not a whole number from 1 to 8"),
     ("count negative", {"instance_count": -1}, "training.instance_count: -1 is not a whole number from 1 to 8"),
     ("count too high", {"instance_count": 9}, "training.instance_count: 9 is not a whole number from 1 to 8"),
@@ -135,8 +139,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "distribution of another kind",
-        {"distribution": {"torch_distributed": {"enabled": True}}},
-        "training.distribution.torch_distributed: is not supported; use mpi",
+        {"distribution": {"xla": {"enabled": True}}},
+        "training.distribution.xla: is not supported; use mpi or torch_distributed",
     ),
     ("distribution no table", {"distribution": "mpi"}, "training.distribution: 'mpi' is not a table"),
     (
@@ -181,18 +185,83 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "channel elsewhere",
-        {"inputs": {"training": "s3://bucket/x"}},
-        "training.inputs.training: 's3://bucket/x': only a folder, a file or a file:// URI can be staged",
+        {"inputs": {"training": "http://bucket/x"}},
+        "training.inputs.training: 'http://bucket/x': only a folder, a file, a file:// or an s3:// URI can be staged",
     ),
-    ("channel empty", {"inputs": {"training": ""}}, "training.inputs.training: '' is not a text"),
-    ("channel no text", {"inputs": {"training": 1}}, "training.inputs.training: 1 is not a text"),
+    ("channel empty", {"inputs": {"training": ""}}, "training.inputs.training.s3_data: '' is not a text"),
+    ("channel no text", {"inputs": {"training": 1}}, "training.inputs.training: 1 is not a text or a table"),
     (
         "channels too many",
         {"inputs": {f"c{number}": "d" for number in range(21)}},
         "training.inputs: 21 channels; the API takes 20 at most",
     ),
-    ("not emulated", {"use_spot_instances": True}, "training.use_spot_instances: is not emulated; remove it"),
-    ("not emulated input", {"input_mode": "Pipe"}, "training.input_mode: is not emulated; remove it"),
+    (
+        "not emulated",
+        {"rules": []},
+        "training.rules: is not emulated (Debugger rules are a service of AWS's own); remove it",
+    ),
+    ("no input mode", {"input_mode": "Fast"}, "training.input_mode: 'Fast' is not one of File, FastFile, Pipe"),
+    (
+        "two distributions",
+        {"distribution": {"mpi": {"enabled": True}, "torch_distributed": {"enabled": True}}},
+        "training.distribution: mpi and torch_distributed are both enabled; choose one",
+    ),
+    (
+        "torchrun of a shell script",
+        {"entry_point": "run.sh", "distribution": {"torch_distributed": {"enabled": True}}},
+        "training.entry_point: 'run.sh': torch_distributed takes Python scripts (.py) only",
+    ),
+    (
+        "waiting without spot",
+        {"max_wait": 90000},
+        "training.max_wait: is for managed spot training only; set use_spot_instances = true or remove it",
+    ),
+    (
+        "spot without waiting",
+        {"use_spot_instances": True},
+        "training.max_wait: is missing; use_spot_instances needs it, max_run at least",
+    ),
+    (
+        "waiting less than running",
+        {"use_spot_instances": True, "max_run": 60, "max_wait": 59},
+        "training.max_wait: 59 is less than max_run = 60",
+    ),
+    (
+        "checkpoints in a folder of the platform's",
+        {"checkpoint_s3_uri": "s3://b/p", "checkpoint_local_path": "/opt/ml/model/c"},
+        "training.checkpoint_local_path: '/opt/ml/model/c' lies in a folder that is the platform's; "
+        "take '/opt/ml/checkpoints'",
+    ),
+    (
+        "checkpoints without a place",
+        {"checkpoint_local_path": "/tmp/c"},
+        "training.checkpoint_local_path: needs checkpoint_s3_uri, the place that checkpoints are kept in",
+    ),
+    (
+        "regex too long",
+        {"metric_definitions": [{"Name": "a", "Regex": "(x)" + "y" * 500}]},
+        "training.metric_definitions[0].Regex: '(x)yyyyyyyyyyyyyyyyy'… has 503 characters; the API takes 500 at most",
+    ),
+    (
+        "augmented manifest as files",
+        {"inputs": {"a": {"s3_data": "m", "s3_data_type": "AugmentedManifestFile", "attribute_names": ["x"]}}},
+        "training.inputs.a: an AugmentedManifestFile needs input_mode = 'Pipe'",
+    ),
+    (
+        "gzip as files",
+        {"inputs": {"a": {"s3_data": "m", "compression": "Gzip"}}},
+        "training.inputs.a: compression = 'Gzip' is for input_mode = 'Pipe' only",
+    ),
+    (
+        "channel of no group",
+        {"inputs": {"a": {"s3_data": "m", "instance_groups": ["x"]}}},
+        "training.inputs.a: instance_groups: no group 'x' in training.instance_groups",
+    ),
+    (
+        "channel with a typo",
+        {"inputs": {"a": {"s3_data": "m", "distributon": "x"}}},
+        "training.inputs.a.distributon: unknown key; did you mean 'distribution'?",
+    ),
 ]
 
 
@@ -254,3 +323,56 @@ def test_all_problems_are_reported_together_and_in_no_more_lines_than_there_are(
         "training.instance_count",
         "training.instance_type",
     ]
+
+
+GROUP = {"instance_group_name": "a", "instance_type": "ml.m5.large", "instance_count": 2}
+
+
+def test_hosts_are_counted_by_group_or_for_the_whole_job_not_both() -> None:
+    assert problems_of({"instance_groups": [GROUP]}) == [
+        "training.instance_type: is said by each of instance_groups; remove it",
+        "training.instance_count: is said by each of instance_groups; remove it",
+    ]
+
+
+def test_groups_of_hosts_are_read_with_the_groups_that_train_together() -> None:
+    job, problems = parse_job(
+        {
+            "training": {
+                "entry_point": "mnist.py",
+                "instance_groups": [GROUP, GROUP | {"instance_group_name": "b"}],
+                "distribution": {"mpi": {"enabled": True}, "instance_groups": ["b"]},
+            }
+        },
+        PATH,
+    )
+
+    assert problems == []
+    assert job
+    assert (job.training.instance_count, job.training.is_heterogeneous) == (4, True)
+    assert job.training.distribution_groups == ("b",)
+
+
+def test_a_channel_may_say_everything_that_the_sdks_training_input_does() -> None:
+    channel = {
+        "s3_data": "s3://bucket/prefix",
+        "distribution": "ShardedByS3Key",
+        "input_mode": "Pipe",
+        "content_type": "text/csv",
+        "compression": "Gzip",
+        "record_wrapping": "RecordIO",
+        "shuffle_config": {"seed": 7},
+    }
+
+    assert parse({"inputs": {"training": channel}}).training.inputs == (
+        Channel(
+            "training",
+            "s3://bucket/prefix",
+            input_mode="Pipe",
+            distribution="ShardedByS3Key",
+            content_type="text/csv",
+            compression="Gzip",
+            record_wrapping="RecordIO",
+            shuffle_seed=7,
+        ),
+    )

@@ -6,23 +6,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.job import Channel, MpiDistribution, TrainingJob
+from harness.job import Channel, InstanceGroup, MpiDistribution, TorchDistribution
 from harness.plan import ClusterPlan, plan_training
+from tests.jobs import training_job
 
 CONFIG = "/opt/ml/input/config"
 
 
 def plan(launcher: str = "gloo", **more: Any) -> ClusterPlan:
-    given: dict[str, Any] = {
-        "entry_point": "mnist.py",
-        "source_dir": Path("code"),
-        "base_job_name": "mnist",
-        "instance_type": "ml.p2.xlarge",
-        "instance_count": 2,
-        **more,
-    }
     return plan_training(
-        TrainingJob(**given), "Mnist-1", arn="arn:x", region="us-west-2", image="i:1", launcher=launcher
+        training_job(**more),
+        "Mnist-1",
+        arn="arn:x",
+        region="us-west-2",
+        image="i:1",
+        launcher=launcher,
+        output_path="file:///runs",
     )
 
 
@@ -30,13 +29,46 @@ def documents(made: ClusterPlan, name: str) -> list[dict[str, Any]]:
     return [json.loads(host.files[f"{CONFIG}/{name}.json"]) for host in made.hosts]
 
 
-def test_every_host_gets_the_three_documents_and_nothing_else() -> None:
+def test_every_host_gets_the_documents_of_a_real_job_and_nothing_else() -> None:
     for host in plan().hosts:
         assert sorted(host.files) == [
             f"{CONFIG}/hyperparameters.json",
             f"{CONFIG}/inputdataconfig.json",
+            f"{CONFIG}/metric-definition-regex.json",
             f"{CONFIG}/resourceconfig.json",
+            f"{CONFIG}/trainingjobconfig.json",
+            f"{CONFIG}/upstreamoutputdataconfig.json",
         ]
+
+
+def test_checkpoints_are_told_where_there_are_any() -> None:
+    (first, _) = documents(plan(checkpoint_s3_uri="s3://b/p"), "checkpointconfig")
+
+    assert first == {"LocalPath": "/opt/ml/checkpoints"}
+
+
+def test_hosts_of_a_heterogeneous_cluster_know_their_own_group_and_get_its_channels_only() -> None:
+    groups = (InstanceGroup("gpu", "ml.p2.xlarge", 2), InstanceGroup("cpu", "ml.c5.large", 1))
+    channels = (Channel("training", Path("data")), Channel("extra", Path("data"), instance_groups=("cpu",)))
+
+    made = plan(instance_groups=groups, inputs=channels)
+
+    resources = documents(made, "resourceconfig")
+    assert [document["current_group_name"] for document in resources] == ["gpu", "gpu", "cpu"]
+    assert resources[0]["hosts"] == ["algo-1", "algo-2", "algo-3"]
+    assert [group["hosts"] for group in resources[0]["instance_groups"]] == [["algo-1", "algo-2"], ["algo-3"]]
+    assert [list(each) for each in documents(made, "inputdataconfig")] == [
+        ["training"],
+        ["training"],
+        ["training", "extra"],
+    ]
+
+
+def test_torch_distributed_becomes_the_hyperparameters_the_sdk_adds() -> None:
+    (plain, _) = documents(plan(distribution=TorchDistribution()), "hyperparameters")
+
+    assert plain["sagemaker_torch_distributed_enabled"] == "true"
+    assert plain["sagemaker_instance_type"] == '"ml.p2.xlarge"'
 
 
 def test_hosts_differ_in_nothing_but_their_own_name() -> None:
@@ -52,11 +84,17 @@ def test_eight_hosts_are_eight() -> None:
     assert [host.name for host in plan(instance_count=8).hosts] == [f"algo-{number}" for number in range(1, 9)]
 
 
+def test_hosts_are_listed_in_lexicographic_order() -> None:
+    (first, *_) = documents(plan(instance_count=11), "resourceconfig")
+
+    assert first["hosts"][:3] == ["algo-1", "algo-10", "algo-11"]
+
+
 def test_hyperparameters_are_encoded_as_the_sdk_does() -> None:
     made = plan(hyperparameters={"backend": "gloo", "epochs": 6, "flag": True, "batch-size": 64})
     (first, second) = documents(made, "hyperparameters")
 
-    assert first == second == dict(made.hyperparameters)
+    assert first == second == made.request["HyperParameters"]
     assert (first["backend"], first["epochs"], first["flag"], first["batch-size"]) == ('"gloo"', "6", "true", "64")
     assert first["sagemaker_program"] == '"mnist.py"'
     assert first["sagemaker_job_name"] == '"Mnist-1"'

@@ -1,0 +1,55 @@
+"""Hosts are followed from their first byte to their end: what they print is kept, what they died of is asked."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+from harness import contract
+from harness.outcome import HostExit
+from harness.run import Run
+from harness.tar import first_file
+
+
+def followers(run: Run, started: threading.Event) -> queue.Queue[HostExit]:
+    """A thread per host that follows it once ``started`` is set; their findings come out of the queue."""
+    events: queue.Queue[HostExit] = queue.Queue()
+
+    def follow(host: str) -> None:
+        started.wait()
+        events.put(_follow(run, host))
+
+    for host in run.hosts:
+        threading.Thread(target=follow, args=(host,), daemon=True).start()
+    return events
+
+
+def _follow(run: Run, host: str) -> HostExit:
+    """Keep everything ``host`` prints, wait for its end, and ask what it died of."""
+    try:
+        with run.record.log_file(host).open("wb") as log:
+            for line in _lines(run.cluster.follow(host), log.write):
+                text = line.decode(errors="replace")
+                run.metrics.read(text, datetime.now(UTC))
+                run.reporter.line(host, text)
+        code = run.cluster.wait(host)
+        if code == 0:
+            return HostExit(host, 0)
+        failure = run.cluster.fetch(host, contract.FAILURE_FILE)
+        text = first_file(failure, contract.FAILURE_REASON_LIMIT) if failure else ""
+        return HostExit(host, code, text, run.cluster.out_of_memory(host))
+    except Exception as error:  # whatever it was, the job must end, and say so
+        return HostExit(host, 255, f"the engine lost sight of {host}: {error!r}")
+
+
+def _lines(chunks: Iterable[bytes], keep: Callable[[bytes], object]) -> Iterable[bytes]:
+    """Whole lines without their ends; every byte goes to ``keep`` first."""
+    rest = b""
+    for chunk in chunks:
+        keep(chunk)
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.rstrip(b"\r") for line in lines)
+    if rest:
+        yield rest

@@ -1,0 +1,39 @@
+"""What a run is made of, and who is told of it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.cluster import Cluster
+from harness.metrics import MetricReader
+from harness.record import RunRecord
+
+
+class Step(Protocol):
+    """A running activity; ``ok`` is set to False where it ends badly without raising."""
+
+    ok: bool
+
+
+class Reporter(Protocol):
+    """What someone watching a run is told."""
+
+    def step(self, title: str) -> AbstractContextManager[Step]: ...
+
+    def note(self, text: str) -> None: ...
+
+    def line(self, host: str, text: str) -> None:
+        """One line that ``host`` printed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job under way: its hosts, its record, what reads its metrics, and who is told."""
+
+    hosts: tuple[str, ...]
+    cluster: Cluster
+    record: RunRecord
+    metrics: MetricReader
+    reporter: Reporter
