@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import contract, documents
 from harness.describe import create_training_job_request
 from harness.documents import ChannelConfig, HostGroup
 from harness.job import Channel, TrainingJob, encoded_hyperparameters
+from harness.limits import HostLimits
 
 LAUNCHERS = ("gloo", "mpi", "toolkit")
 
@@ -58,6 +59,7 @@ class ClusterPlan:
     max_run: int = 86400
     max_wait: int | None = None
     warnings: tuple[str, ...] = ()
+    limits: Mapping[str, HostLimits] = field(default_factory=dict)
 
 
 def plan_training(
