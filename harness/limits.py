@@ -108,6 +108,15 @@ def assigned_gpus(wanted: Mapping[str, int], there: int) -> dict[str, tuple[int,
     }
 
 
+def memory_advice(host: str, limits: Limits) -> str:
+    """What to think of a ``host`` that ran out of its memory."""
+    memory = limits.hosts[host].memory_bytes
+    if memory is None:
+        return f"{host} had no limit: this machine itself ran out of memory"
+    share = f", {limits.factor:.2g} of its instance type's" if limits.factor < 1 else ", as its instance type has"
+    return f"{host} had {memory / GIB:.3g} GiB{share}; --limits off lets it take all of this machine's"
+
+
 def _summary(hosts: Mapping[str, str], limits: Mapping[str, HostLimits], factor: float) -> str:
     parts = []
     for name in dict.fromkeys(hosts.values()):

@@ -27,11 +27,15 @@ class HostExit:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``ending`` is the final SecondaryStatus; ``failed_host`` the host whose failure decided."""
+    """``ending`` is the final SecondaryStatus; ``failed_host`` the host whose failure decided.
+
+    ``starved_host`` is the same host where it was want of memory.
+    """
 
     ending: str
     failure_reason: str | None = None
     failed_host: str | None = None
+    starved_host: str | None = None
 
 
 def judge(exits: Sequence[HostExit], stopped_by: str | None) -> Outcome:
@@ -49,7 +53,7 @@ def judge(exits: Sequence[HostExit], stopped_by: str | None) -> Outcome:
     # A rank that the kernel kills takes the launcher's host along; its own then ends in order, with 0.
     starved = next((item.host for item in exits if item.out_of_memory), None)
     reason = failure_reason(first, several_hosts=len(exits) > 1, starved=starved)
-    return Outcome(status.FAILED, reason, starved or first.host)
+    return Outcome(status.FAILED, reason, starved or first.host, starved)
 
 
 def failure_reason(failed: HostExit, *, several_hosts: bool, starved: str | None = None) -> str:

@@ -51,6 +51,7 @@ LAYERS = {
         "follow",
         "image_build",
         "job_file",
+        "machine",
         "model_archive",
         "payload",
         "picture",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.instance_types import InstanceType
-from harness.limits import GIB, Limits, Machine, assigned_gpus, decide, shares
+from harness.limits import GIB, Limits, Machine, assigned_gpus, decide, memory_advice, shares
 
 TYPES = {
     "ml.p2.xlarge": InstanceType(4, 61, gpus=1, gpu="K80"),
@@ -86,6 +86,14 @@ def test_a_type_that_nobody_knows_runs_without_limits_and_the_note_says_how_to_s
         "ml.new.xlarge is not in the catalogue of instance types: its hosts run without limits; a table "
         '[instance_types."ml.new.xlarge"] with vcpu and memory_gib in the job file sets them'
     )
+
+
+def test_a_host_that_ran_out_of_memory_is_told_how_much_it_had_and_what_can_be_done() -> None:
+    assert memory_advice("algo-1", limits("ml.p2.xlarge", "ml.p2.xlarge")) == (
+        "algo-1 had 10.8 GiB, 0.18 of its instance type's; --limits off lets it take all of this machine's"
+    )
+    assert memory_advice("algo-1", limits("ml.tiny")).startswith("algo-1 had 0.3 GiB, as its instance type has;")
+    assert "no limit" in memory_advice("algo-1", limits("ml.tiny", enforce=False))
 
 
 def test_gpus_that_are_not_there_are_told() -> None:

@@ -61,7 +61,7 @@ def test_a_rank_killed_for_memory_on_a_host_that_itself_ends_well_is_the_reason(
     exits = [HostExit("algo-1", 1, "ExecuteUserScriptError:\nrank 1"), HostExit("algo-2", 0, out_of_memory=True)]
     outcome = judge(exits, None)
 
-    assert outcome.failed_host == "algo-2"
+    assert outcome.failed_host == outcome.starved_host == "algo-2"
     assert outcome.failure_reason == (
         "AlgorithmError: OutOfMemoryError: a process on algo-2 was killed because the host ran out of memory. "
         "ExecuteUserScriptError:\nrank 1, exit code: 1"
