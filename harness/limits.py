@@ -2,7 +2,8 @@
 
 Memory is the type's, scaled down by one factor where the hosts together would not fit; never up. CPUs are not scaled
 by it: each script is held to cores of its own (`shares`), as many as the type's vCPUs, fewer where there are not
-enough. A quota on top is set only where the type has fewer vCPUs than the machine has cores.
+enough. A quota on top is set only where the type has fewer vCPUs than an equal share of the cores: at the share itself
+it changes nothing for the script, and slows what launches it (a one-allreduce job took 2.1 s with it, 1.9 s without).
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def decide(
     for host, facts in known.items():
         limits[host] = HostLimits(
             cores=cores[host],
-            cpus=facts.vcpu if enforce and facts.vcpu < machine.cpus else None,
+            cpus=facts.vcpu if enforce and facts.vcpu < machine.cpus // len(hosts) else None,
             memory_bytes=int(facts.memory_gib * GIB * factor) if enforce else None,
             shm_bytes=int(facts.shared_memory_gib * GIB * factor),
             gpus=gpus[host],

@@ -241,6 +241,29 @@ def test_a_dry_run_shows_what_each_host_may_use_of_this_machine(place: Place) ->
     assert free["notes"] == held["notes"][1:]
 
 
+def test_hosts_of_several_groups_are_held_each_to_the_type_of_their_own(place: Place) -> None:
+    groups = """instance_groups = [
+        { instance_group_name = "many", instance_type = "ml.x.many", instance_count = 2 },
+        { instance_group_name = "one", instance_type = "ml.x.one", instance_count = 1 },
+    ]
+    """
+    types = """
+    [instance_types]
+    "ml.x.many" = { vcpu = 1, memory_gib = 0.25 }
+    "ml.x.one" = { vcpu = 1, memory_gib = 0.5 }
+    """
+    lines = [line for line in GOOD.splitlines() if not line.startswith("instance_")]
+    place.job("\n".join([*lines, groups, types]))
+
+    plan = json.loads(place.harness("train", "job.toml", "--dry-run").stdout)
+
+    assert {host: held["memory_bytes"] for host, held in plan["limits"].items()} == {
+        "algo-1": 2**28,
+        "algo-2": 2**28,
+        "algo-3": 2**29,
+    }
+
+
 def test_a_dry_run_refuses_what_a_run_would_refuse(place: Place) -> None:
     ran = place.harness("train", "job.toml", "--dry-run", "--hosts", "99")
 

@@ -50,9 +50,11 @@ def test_cores_that_do_not_go_evenly_are_told_as_they_are() -> None:
     assert made.notes[0] == "limits: ml.p2.xlarge x 2 hosts: 1 to 2 cpus, 61 GiB each"
 
 
-def test_no_quota_slows_a_host_whose_type_has_as_many_cpus_as_the_machine() -> None:
-    assert {host.cpus for host in limits("ml.p2.xlarge", "ml.m5.large").hosts.values()} == {None}
-    assert [host.cpus for host in limits("ml.p2.xlarge", "ml.tiny").hosts.values()] == [None, 1]
+def test_no_quota_slows_a_host_whose_type_has_as_many_cpus_as_its_share_of_the_machine() -> None:
+    assert {host.cpus for host in limits("ml.p2.xlarge", "ml.tiny").hosts.values()} == {None}
+    assert [host.cpus for host in limits("ml.tiny").hosts.values()] == [1]
+    eight = Machine(8, 512 * GIB)
+    assert [host.cpus for host in limits("ml.p2.xlarge", "ml.m5.large", machine=eight).hosts.values()] == [None, 2]
 
 
 def test_hosts_of_several_groups_get_each_their_own_types_limits() -> None:
