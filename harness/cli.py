@@ -16,6 +16,7 @@ import click
 
 from harness import cli_hosting
 from harness.errors import BadInput, HarnessError
+from harness.limits import MODES
 from harness.plan import LAUNCHERS
 from harness.steps import Steps
 
@@ -72,6 +73,13 @@ def main() -> None:
     show_default=True,
     help="How a distributed script is started: horovodrun over gloo or mpi, or AWS's own toolkit (mpirun).",
 )
+@click.option(
+    "--limits",
+    type=click.Choice(MODES),
+    default="type",
+    show_default=True,
+    help="Hold hosts to the vCPUs and memory of their instance type, scaled to this machine, or to nothing.",
+)
 @click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs are kept.")
 @click.option("--retain", is_flag=True, help="Keep the hosts after the end, to look around in them.")
 @click.option("--dry-run", is_flag=True, help="Print the plan (hosts, files, variables) as JSON and start nothing.")
@@ -86,6 +94,7 @@ def train(
     hosts: int | None,
     hp: tuple[str, ...],
     launcher: str,
+    limits: str,
     runs: Path,
     *,
     retain: bool,
@@ -106,11 +115,12 @@ def train(
     from harness.job_file import read_job_file
     from harness.record import json_text
 
-    job = read_job_file(job_file, instance_count=hosts, hyperparameters=parse_hyperparameters(hp)).training
+    file = read_job_file(job_file, instance_count=hosts, hyperparameters=parse_hyperparameters(hp))
+    manner = local_run.Manner(launcher, limits, file.instance_types)
     if dry_run:
-        click.echo(json_text(local_run.dry_run(job, launcher)))
+        click.echo(json_text(local_run.dry_run(file.training, manner)))
         return
-    description = local_run.train(job, launcher=launcher, runs=runs, retain=retain, steps=Steps())
+    description = local_run.train(file.training, manner, runs=runs, retain=retain, steps=Steps())
     if as_json:
         click.echo(json_text(description))
     sys.exit(EXIT_CODES[description["TrainingJobStatus"]])

@@ -48,7 +48,7 @@ class Cluster(Protocol):
         """Block until ``host`` has ended; its exit code."""
 
     def out_of_memory(self, host: str) -> bool:
-        """Whether the kernel killed ``host`` for want of memory."""
+        """Whether the kernel killed anything on ``host`` for want of memory."""
 
     def fetch(self, host: str, path: str) -> Iterator[bytes] | None:
         """A tar stream of ``path`` in ``host``, which need not be running; None when there is no such path."""
@@ -104,6 +104,7 @@ class DockerCluster:
         return int(self._container(host).wait(timeout=None)["StatusCode"])
 
     def out_of_memory(self, host: str) -> bool:
+        # True also where the victim was not the container's first process, which may then have ended with 0.
         return bool(self._container(host).attrs["State"]["OOMKilled"])
 
     def fetch(self, host: str, path: str) -> Iterator[bytes] | None:

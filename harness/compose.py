@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness import labels
+from harness.limits import HostLimits
 from harness.plan import ClusterPlan
 
 _MODEL = "algo-1"  # the service of docker-compose.yml that every host is made after
@@ -61,10 +62,27 @@ def run_document(
             "environment": {name: _literal(value) for name, value in host.environment.items()},
             "labels": project.labels(host.name),
             "volumes": [*model["volumes"], *(f"{v.volume}:{v.target}" for v in views if v.host == host.name)],
+            **(resources(plan.limits[host.name]) if host.name in plan.limits else {}),
         }
         for host in plan.hosts
     }
     return {"services": services, "networks": networks, "volumes": volumes}
+
+
+def resources(limits: HostLimits) -> dict[str, Any]:
+    """The keys of a service that hold it to ``limits``; what they say nothing about stays as the description has it."""
+    service: dict[str, Any] = {}
+    if limits.cpus is not None:
+        service["cpus"] = float(limits.cpus)
+    if limits.memory_bytes is not None:
+        # No swap on top: a script that outgrows the memory of its host is killed in the cloud, not slowed down.
+        service["mem_limit"] = service["memswap_limit"] = f"{limits.memory_bytes}b"
+    if limits.shm_bytes is not None:
+        service["shm_size"] = f"{limits.shm_bytes}b"
+    if limits.gpus:
+        device = {"driver": "nvidia", "device_ids": [str(gpu) for gpu in limits.gpus], "capabilities": ["gpu"]}
+        service["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
+    return service
 
 
 def _literal(value: str) -> str:

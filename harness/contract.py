@@ -33,7 +33,7 @@ UPSTREAM_OUTPUT_FILE = f"{CONFIG_DIR}/upstreamoutputdataconfig.json"
 
 # Ours, read and removed by the image's `train`; no script sees them.
 LAUNCHER_VARIABLE = "HARNESS_LAUNCHER"
-SHARED_CORES_VARIABLE = "HARNESS_SHARED_CORES"  # set where all hosts run on the cores of one machine
+OWN_CORES_VARIABLE = "HARNESS_OWN_CORES"  # the machine's cores that are this host's own, counted from 0: "0,1"
 FAILURE_REASON_LIMIT = 1024  # characters of the failure file that reach FailureReason (developer guide)
 NETWORK_INTERFACE = "eth0"  # must exist in the host: mpirun gets it as btl_tcp_if_include (toolkit, mpi.py)
 HOMOGENEOUS_GROUP = "homogeneousCluster"  # the name real jobs carry; also the toolkit's default

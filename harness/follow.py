@@ -35,11 +35,12 @@ def _follow(run: Run, host: str) -> HostExit:
                 run.metrics.read(text, datetime.now(UTC))
                 run.reporter.line(host, text)
         code = run.cluster.wait(host)
+        starved = run.cluster.out_of_memory(host)
         if code == 0:
-            return HostExit(host, 0)
+            return HostExit(host, 0, out_of_memory=starved)
         failure = run.cluster.fetch(host, contract.FAILURE_FILE)
         text = first_file(failure, contract.FAILURE_REASON_LIMIT) if failure else ""
-        return HostExit(host, code, text, run.cluster.out_of_memory(host))
+        return HostExit(host, code, text, starved)
     except Exception as error:  # whatever it was, the job must end, and say so
         return HostExit(host, 255, f"the engine lost sight of {host}: {error!r}")
 

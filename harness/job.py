@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract import HOMOGENEOUS_GROUP
+from harness.instance_types import InstanceType
 
 CHECKPOINT_DIR = "/opt/ml/checkpoints"  # the default LocalPath of CheckpointConfig (botocore's service model)
 
@@ -136,11 +137,12 @@ class Hosting:
 
 @dataclass(frozen=True)
 class JobFile:
-    """A job file, read and found good."""
+    """A job file, read and found good; ``instance_types`` are those that it describes itself."""
 
     path: Path
     training: TrainingJob
     hosting: Hosting | None
+    instance_types: Mapping[str, InstanceType] = field(default_factory=dict)
 
 
 def encoded_hyperparameters(

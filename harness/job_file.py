@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import BadInput
+from harness.instance_types import InstanceType
 from harness.job import Channel, Hosting, JobFile, TrainingJob
 from harness.table import Table
 from harness.training_table import read_training
@@ -65,12 +66,29 @@ def parse_job(document: Mapping[str, Any], path: Path) -> tuple[JobFile | None, 
     top = Table(document, "")
     training_table = top.table("training", required=True)
     hosting_table = top.table("hosting")
+    instance_types = _instance_types(top)
     top.close()
     if training_table is None:
         return None, top.problems
     training = read_training(training_table, path.parent)
     hosting = _hosting(hosting_table, training, path.parent) if hosting_table else None
-    return JobFile(path, training, hosting), top.problems
+    return JobFile(path, training, hosting, instance_types), top.problems
+
+
+def _instance_types(top: Table) -> dict[str, InstanceType]:
+    """``[instance_types."ml.x.y"]``: types that the catalogue does not have, or has otherwise."""
+    given = top.table("instance_types")
+    types = {}
+    for name in given or ():
+        if given and (facts := given.table(name)):
+            types[name] = InstanceType(
+                vcpu=facts.whole("vcpu", required=True, at_least=1, at_most=1024),
+                memory_gib=facts.number("memory_gib", required=True, at_least=0.01, at_most=65536),
+                gpus=facts.whole("gpus", default=0, at_least=0, at_most=64),
+                shm_gib=facts.number("shm_gib", at_least=0.01, at_most=65536) or None,
+            )
+            facts.close()
+    return types
 
 
 def _hosting(table: Table, training: TrainingJob, folder: Path) -> Hosting:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import secrets
 import shutil
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.describe import REGION, training_job_arn
-from harness.errors import BadInput
+from harness.errors import BadInput, EngineUnavailable
+from harness.instance_types import InstanceType
 from harness.job import TrainingJob
+from harness.limits import Limits, decide, memory_advice
+from harness.machine import engine_machine, read_catalogue, this_machine
 from harness.metrics import MetricReader
-from harness.plan import ClusterPlan, plan_training
+from harness.plan import ClusterPlan, host_groups, plan_training
 from harness.receipt import receipt
 from harness.record import RunRecord, make_run_folder, write_json
 from harness.report import Screen, outcome_lines
@@ -28,12 +32,29 @@ _FREE_BYTES = 500 * 10**6  # below this not even logs and a small model would fi
 _UNNAMED = "<TrainingJobName>"
 
 
-def dry_run(job: TrainingJob, launcher: str) -> dict[str, Any]:
-    """The plan of ``job`` as plain data, under a placeholder for the name it has not got yet."""
+@dataclass(frozen=True)
+class Manner:
+    """How a job is run here, beyond what it is: ``limits`` is 'type' or 'off', ``instance_types`` the job file's."""
+
+    launcher: str
+    limits: str
+    instance_types: Mapping[str, InstanceType]
+
+
+def dry_run(job: TrainingJob, manner: Manner) -> dict[str, Any]:
+    """The plan of ``job`` as plain data, under a placeholder for the name it has not got yet.
+
+    Limits are those of the engine's machine, or of this one where no engine answers.
+    """
+    from harness.engine import connect
     from harness.image_build import image_tag, read_context
 
     image = job.image_uri or image_tag(read_context())
-    plan = _plan(job, _UNNAMED, image, launcher, "runs")
+    try:
+        client = connect()
+    except EngineUnavailable:
+        client = None
+    plan = _plan(job, _UNNAMED, image, manner, "runs", _limits(client, job, image, manner))
     return asdict(plan) | {
         "hyperparameters": plan.request["HyperParameters"],
         "channels": {c.name: str(c.source) for c in job.inputs},
@@ -42,7 +63,7 @@ def dry_run(job: TrainingJob, launcher: str) -> dict[str, Any]:
     }
 
 
-def train(job: TrainingJob, *, launcher: str, runs: Path, retain: bool, steps: Steps) -> dict[str, Any]:
+def train(job: TrainingJob, manner: Manner, *, runs: Path, retain: bool, steps: Steps) -> dict[str, Any]:
     """Run ``job``; its description, in the shape of DescribeTrainingJob. Raises `BadInput` before anything starts."""
     from harness.cluster import DockerCluster
     from harness.compose import Project
@@ -55,14 +76,15 @@ def train(job: TrainingJob, *, launcher: str, runs: Path, retain: bool, steps: S
     image = _image(client, job, steps)
     folder = make_run_folder(runs, job.base_job_name)
     name = folder.name
-    plan = _plan(job, name, image, launcher, folder.parent.absolute().as_uri())
-    for warning in plan.warnings:
-        steps.note(f"WARNING: {warning}")
+    limits = _limits(client, job, image, manner)
+    plan = _plan(job, name, image, manner, folder.parent.absolute().as_uri(), limits)
+    for text in (*plan.notes, *(f"WARNING: {warning}" for warning in plan.warnings)):
+        steps.note(text)
     # Two runs may get the same name, in two run folders: what they make in the engine must not.
     project = Project(f"{name.lower()}-{secrets.token_hex(2)}", name)
     metrics = MetricReader(job.metric_definitions)
     record = RunRecord(folder, plan.request)
-    write_json(folder / "receipt.json", receipt(plan.request, launcher, plan.warnings))
+    write_json(folder / "receipt.json", receipt(plan.request, manner.launcher, (*plan.warnings, *plan.notes)))
     cluster = DockerCluster(client, compose, plan, project)
     hosts = tuple(host.name for host in plan.hosts)
     outcome = run_training(
@@ -71,6 +93,8 @@ def train(job: TrainingJob, *, launcher: str, runs: Path, retain: bool, steps: S
     printer = Printer(sys.stderr, lambda: 80)
     for line in outcome_lines(record.description, folder, outcome.failed_host, metrics):
         printer.line(line)
+    if outcome.starved_host:
+        printer.line(f"  {memory_advice(outcome.starved_host, limits)}")
     return record.description
 
 
@@ -85,16 +109,25 @@ def refuse_full_disk(folder: Path, free: int | None = None) -> None:
         )
 
 
-def _plan(job: TrainingJob, name: str, image: str, launcher: str, output_path: str) -> ClusterPlan:
+def _plan(job: TrainingJob, name: str, image: str, manner: Manner, output_path: str, limits: Limits) -> ClusterPlan:
     return plan_training(
         job,
         name,
         arn=training_job_arn(name),
         region=REGION,
         image=image,
-        launcher=launcher,
+        launcher=manner.launcher,
         output_path=job.output_path or output_path,
+        limits=limits,
     )
+
+
+def _limits(client: DockerClient | None, job: TrainingJob, image: str, manner: Manner) -> Limits:
+    types = {**read_catalogue(), **manner.instance_types}
+    hosts = {name: group.instance_type for group in host_groups(job) for name in group.hosts}
+    gpus = any(types[name].gpus for name in hosts.values() if name in types)
+    machine = engine_machine(client, image, count_gpus=gpus) if client else this_machine()
+    return decide(hosts, types, machine, enforce=manner.limits != "off")
 
 
 def _image(client: DockerClient, job: TrainingJob, steps: Steps) -> str:

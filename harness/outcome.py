@@ -14,7 +14,10 @@ _HOST = re.compile(r"\balgo-\d+\b")
 
 @dataclass(frozen=True)
 class HostExit:
-    """How one host ended. ``exit_code`` is the container's; ``failure`` the text of /opt/ml/output/failure."""
+    """How one host ended. ``exit_code`` is the container's; ``failure`` the text of /opt/ml/output/failure.
+
+    ``out_of_memory``: something on it was killed for want of memory, be it the container's first process or not.
+    """
 
     host: str
     exit_code: int
@@ -24,11 +27,15 @@ class HostExit:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``ending`` is the final SecondaryStatus; ``failed_host`` the host whose failure decided."""
+    """``ending`` is the final SecondaryStatus; ``failed_host`` the host whose failure decided.
+
+    ``starved_host`` is the same host where it was want of memory.
+    """
 
     ending: str
     failure_reason: str | None = None
     failed_host: str | None = None
+    starved_host: str | None = None
 
 
 def judge(exits: Sequence[HostExit], stopped_by: str | None) -> Outcome:
@@ -43,18 +50,23 @@ def judge(exits: Sequence[HostExit], stopped_by: str | None) -> Outcome:
     if not bad:
         return Outcome(status.COMPLETED)
     first = bad[0]
-    return Outcome(status.FAILED, failure_reason(first, several_hosts=len(exits) > 1), first.host)
+    # A rank that the kernel kills takes the launcher's host along; its own then ends in order, with 0.
+    starved = next((item.host for item in exits if item.out_of_memory), None)
+    reason = failure_reason(first, several_hosts=len(exits) > 1, starved=starved)
+    return Outcome(status.FAILED, reason, starved or first.host, starved)
 
 
-def failure_reason(failed: HostExit, *, several_hosts: bool) -> str:
+def failure_reason(failed: HostExit, *, several_hosts: bool, starved: str | None = None) -> str:
     """``FailureReason``, at most 1,024 characters, in the words real jobs use; with several hosts one is named.
 
     The failure text names the host itself where a launcher's leader failed because of a rank on another host.
+    ``starved`` is the host that ran out of memory, if any.
     """
     head, code, where = "AlgorithmError: ", f", exit code: {failed.exit_code}", f" ({failed.host})"
     text = failed.failure.strip()
-    if failed.out_of_memory:
-        text = f"OutOfMemoryError: {failed.host} was killed because it ran out of memory. {text}".strip()
+    if starved:
+        killed = f"OutOfMemoryError: a process on {starved} was killed because the host ran out of memory"
+        text = ". ".join(filter(None, [killed, text]))
     elif not text and failed.exit_code > 128:
         text = f"the container was killed by signal {failed.exit_code - 128}"
     text = text[: FAILURE_REASON_LIMIT - len(head) - len(code) - len(where)]

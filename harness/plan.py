@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness import contract, documents
 from harness.describe import create_training_job_request
 from harness.documents import ChannelConfig, HostGroup
 from harness.job import Channel, TrainingJob, encoded_hyperparameters
+from harness.limits import HostLimits, Limits
 
 LAUNCHERS = ("gloo", "mpi", "toolkit")
 
@@ -40,6 +42,8 @@ class Checkpoints:
 class ClusterPlan:
     """All hosts of one training job. Times are in seconds.
 
+    ``notes`` say what hosts have and have not, next to those of the cloud; ``warnings`` what is probably not meant.
+
     ``entrypoint`` and ``command`` are what the container runs; an empty entrypoint is the image's own.
     ``code`` are folders or files whose content goes to /opt/ml/code: source_dir, then ``dependencies``.
     """
@@ -58,15 +62,26 @@ class ClusterPlan:
     max_run: int = 86400
     max_wait: int | None = None
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    limits: Mapping[str, HostLimits] = field(default_factory=dict)
 
 
 def plan_training(
-    job: TrainingJob, training_job_name: str, *, arn: str, region: str, image: str, launcher: str, output_path: str
+    job: TrainingJob,
+    training_job_name: str,
+    *,
+    arn: str,
+    region: str,
+    image: str,
+    launcher: str,
+    output_path: str,
+    limits: Limits | None = None,
 ) -> ClusterPlan:
     """What the platform would prepare for ``job``, under the name it now has.
 
     ``launcher`` says how the image's `train` starts a distributed script: 'gloo' or 'mpi' (horovodrun), or
-    'toolkit' (AWS's own). ``output_path`` is the URI under which artifacts end up.
+    'toolkit' (AWS's own). ``output_path`` is the URI under which artifacts end up. ``limits`` are decided
+    by `harness.limits`; without any, hosts share all that there is.
     """
     groups = host_groups(job)
     hyperparameters = encoded_hyperparameters(job, training_job_name, region, contract.CODE_DIR)
@@ -74,7 +89,6 @@ def plan_training(
     environment = {
         **documents.platform_environment(training_job_name, arn, region, job.environment),
         contract.LAUNCHER_VARIABLE: launcher,
-        contract.SHARED_CORES_VARIABLE: "1",
     }
     hosts = tuple(
         HostPlan(
@@ -85,14 +99,10 @@ def plan_training(
                 for path, content in {
                     contract.RESOURCE_CONFIG_FILE: documents.resource_config(name, groups),
                     contract.INPUT_DATA_CONFIG_FILE: documents.input_data_config(_channel_configs(job, group)),
-                    contract.HYPERPARAMETERS_FILE: hyperparameters,
-                    contract.TRAINING_JOB_CONFIG_FILE: documents.training_job_config(request, arn),
-                    contract.METRIC_DEFINITIONS_FILE: request["AlgorithmSpecification"].get("MetricDefinitions", []),
-                    contract.UPSTREAM_OUTPUT_FILE: [],
-                    **_checkpoint_files(job),
+                    **_common_files(job, request, arn),
                 }.items()
             },
-            environment=environment,
+            environment={**environment, **_own_cores(limits, name)},
         )
         for group, name in sorted(((group, name) for group in groups for name in group.hosts), key=lambda each: each[1])
     )
@@ -111,6 +121,8 @@ def plan_training(
         max_run=job.max_run,
         max_wait=job.max_wait,
         warnings=_warnings(job),
+        notes=limits.notes if limits else (),
+        limits=limits.hosts if limits else {},
     )
 
 
@@ -145,10 +157,21 @@ def _channel_configs(job: TrainingJob, group: HostGroup) -> Iterator[ChannelConf
         )
 
 
-def _checkpoint_files(job: TrainingJob) -> dict[str, object]:
-    if not job.checkpoint_s3_uri:
-        return {}
-    return {contract.CHECKPOINT_CONFIG_FILE: documents.checkpoint_config(job.checkpoint_local_path)}
+def _common_files(job: TrainingJob, request: Mapping[str, Any], arn: str) -> dict[str, object]:
+    """The documents that are the same on all hosts."""
+    common = {
+        contract.HYPERPARAMETERS_FILE: request["HyperParameters"],
+        contract.TRAINING_JOB_CONFIG_FILE: documents.training_job_config(request, arn),
+        contract.METRIC_DEFINITIONS_FILE: request["AlgorithmSpecification"].get("MetricDefinitions", []),
+        contract.UPSTREAM_OUTPUT_FILE: [],
+    }
+    if job.checkpoint_s3_uri:
+        common[contract.CHECKPOINT_CONFIG_FILE] = documents.checkpoint_config(job.checkpoint_local_path)
+    return common
+
+
+def _own_cores(limits: Limits | None, host: str) -> dict[str, str]:
+    return {contract.OWN_CORES_VARIABLE: ",".join(map(str, limits.hosts[host].cores))} if limits else {}
 
 
 def _warnings(job: TrainingJob) -> tuple[str, ...]:

@@ -57,7 +57,8 @@ FIELDS: Mapping[str, Entry] = {
     "OutputDataConfig.CompressionType": _NOT_YET,
     "ResourceConfig.InstanceCount": Entry(EMULATED),
     "ResourceConfig.InstanceType": Entry(
-        APPROXIMATED, "told to the script; CPUs, memory and GPUs are this machine's, shared by all hosts"
+        APPROXIMATED,
+        "vCPUs, memory and GPUs as far as this machine has them: 'limits' and GPUs under Advice say what hosts got",
     ),
     "ResourceConfig.VolumeSizeInGB": Entry(APPROXIMATED, "recorded; hosts may fill the engine's disk"),
     "ResourceConfig.VolumeKmsKeyId": _OTHER_SERVICE,

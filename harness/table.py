@@ -59,6 +59,15 @@ class Table:
             return self._wrong(key, value, f"a whole number from {at_least} to {at_most}", default or at_least)
         return value
 
+    def number(self, key: str, *, at_least: float, at_most: float, required: bool = False) -> float:
+        """0.0 where it is not there."""
+        value = self._take(key, required)
+        if value is None:
+            return 0.0
+        if not isinstance(value, int | float) or isinstance(value, bool) or not at_least <= value <= at_most:
+            return self._wrong(key, value, f"a number from {at_least} to {at_most}", at_least)
+        return value
+
     def list_of_texts(self, key: str) -> tuple[str, ...]:
         value = self._take(key, required=False)
         if value is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from harness.image.programs.launch import own_cores
+from harness.limits import shares
 from tests.docker.conftest import HARNESS, MPI, Workplace
 
 
@@ -326,6 +326,6 @@ def test_every_host_trains_on_its_own_share_of_the_cores(workplace: Workplace, e
     ran = workplace.harness("train", str(job))
 
     assert ran.exit_code == 0, ran
-    cores = list(range(engine.info()["NCPU"]))
+    cores = engine.info()["NCPU"]
     for index, host in enumerate(("algo-1", "algo-2")):
-        assert f"cores {own_cores(cores, index, 2)}" in workplace.log(host)
+        assert f"cores {list(shares(cores, [4, 4])[index])}" in workplace.log(host)

@@ -228,6 +228,42 @@ def test_a_dry_run_prints_the_plan_as_json_and_needs_no_engine(place: Place) -> 
     assert place.files() == before
 
 
+def test_a_dry_run_shows_what_each_host_may_use_of_this_machine(place: Place) -> None:
+    place.job(GOOD + '[instance_types."ml.p2.xlarge"]\nvcpu = 2\nmemory_gib = 0.5\ngpus = 1\n')
+
+    held = json.loads(place.harness("train", "job.toml", "--dry-run").stdout)
+    free = json.loads(place.harness("train", "job.toml", "--dry-run", "--limits", "off").stdout)
+
+    assert held["limits"]["algo-2"]["memory_bytes"] == 2**29
+    assert held["notes"][0].startswith("limits: ml.p2.xlarge x 2 hosts: ")
+    assert held["notes"][1] == "ml.p2.xlarge has 1 GPU, this machine none: the script finds no GPU here"
+    assert free["limits"]["algo-2"]["memory_bytes"] is None
+    assert free["notes"] == held["notes"][1:]
+
+
+def test_hosts_of_several_groups_are_held_each_to_the_type_of_their_own(place: Place) -> None:
+    groups = """instance_groups = [
+        { instance_group_name = "many", instance_type = "ml.x.many", instance_count = 2 },
+        { instance_group_name = "one", instance_type = "ml.x.one", instance_count = 1 },
+    ]
+    """
+    types = """
+    [instance_types]
+    "ml.x.many" = { vcpu = 1, memory_gib = 0.25 }
+    "ml.x.one" = { vcpu = 1, memory_gib = 0.5 }
+    """
+    lines = [line for line in GOOD.splitlines() if not line.startswith("instance_")]
+    place.job("\n".join([*lines, groups, types]))
+
+    plan = json.loads(place.harness("train", "job.toml", "--dry-run").stdout)
+
+    assert {host: held["memory_bytes"] for host, held in plan["limits"].items()} == {
+        "algo-1": 2**28,
+        "algo-2": 2**28,
+        "algo-3": 2**29,
+    }
+
+
 def test_a_dry_run_refuses_what_a_run_would_refuse(place: Place) -> None:
     ran = place.harness("train", "job.toml", "--dry-run", "--hosts", "99")
 

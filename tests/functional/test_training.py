@@ -187,7 +187,7 @@ def test_a_host_killed_for_want_of_memory_is_told_as_such(tmp_path: Path) -> Non
     reason = job.run().failure_reason
 
     assert reason
-    assert "OutOfMemoryError: algo-2" in reason
+    assert "OutOfMemoryError: a process on algo-2 was killed" in reason
     assert "exit code: 137" in reason
 
 

@@ -27,8 +27,10 @@ LAYERS = {
         "documents",
         "endpoint_log",
         "errors",
+        "instance_types",
         "job",
         "labels",
+        "limits",
         "metrics",
         "outcome",
         "plan",
@@ -49,6 +51,7 @@ LAYERS = {
         "follow",
         "image_build",
         "job_file",
+        "machine",
         "model_archive",
         "payload",
         "picture",
@@ -66,7 +69,18 @@ MODULES = sorted(HARNESS.glob("*.py"))
 PROGRAMS = sorted((HARNESS / "image").rglob("*.py"))
 OURS = [*MODULES, *PROGRAMS, *sorted((REPOSITORY / "mnist_job").rglob("*.py"))]
 TOOLKITS = {"sagemaker_inference", "sagemaker_pytorch_serving_container", "sagemaker_training", "torch", "ts"}
-PURE_STANDARD_LIBRARY_ONLY = {"contract", "errors", "job", "labels", "outcome", "plan", "status", "table"}
+PURE_STANDARD_LIBRARY_ONLY = {
+    "contract",
+    "errors",
+    "instance_types",
+    "job",
+    "labels",
+    "limits",
+    "outcome",
+    "plan",
+    "status",
+    "table",
+}
 
 
 def relative(path: Path) -> str:

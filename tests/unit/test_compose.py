@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from harness import labels
 from harness.compose import Project, View, run_document
 from harness.documents import HostGroup
+from harness.limits import HostLimits
 from harness.plan import ClusterPlan, HostPlan
 
 BASE: dict[str, Any] = {
@@ -36,8 +37,13 @@ BASE: dict[str, Any] = {
 PROJECT = Project("mnist-1-ab", "Mnist-1")
 
 
-def document(count: int = 2, environment: dict[str, str] | None = None, views: tuple[View, ...] = ()) -> dict[str, Any]:
-    return run_document(BASE, plan(count, environment), PROJECT, views)
+def document(
+    count: int = 2,
+    environment: dict[str, str] | None = None,
+    views: tuple[View, ...] = (),
+    limits: dict[str, HostLimits] | None = None,
+) -> dict[str, Any]:
+    return run_document(BASE, replace(plan(count, environment), limits=limits or {}), PROJECT, views)
 
 
 def plan(count: int = 2, environment: dict[str, str] | None = None) -> ClusterPlan:
@@ -99,6 +105,26 @@ def test_a_view_of_a_channel_is_mounted_in_its_own_host_only() -> None:
     assert made["services"]["algo-2"]["volumes"] == ["ssh:/etc/ssh/harness", "run-algo-2:/opt/ml/input/data/t"]
     assert made["volumes"]["run-algo-2"]["driver_opts"] == {"type": "overlay"}
     assert made["volumes"]["run-algo-2"]["name"] == "run-algo-2"
+
+
+def test_each_host_is_held_to_its_own_limits_and_has_no_swap_on_top() -> None:
+    limits = {"algo-1": HostLimits((0,), 4, 2**30, 2**29), "algo-2": HostLimits((1,), None, 2**31)}
+    first, second = document(limits=limits)["services"].values()
+
+    assert first["cpus"] == 4.0
+    assert first["mem_limit"] == first["memswap_limit"] == "1073741824b"
+    assert first["shm_size"] == "536870912b"
+    assert "cpus" not in second
+    assert second["mem_limit"] == "2147483648b"
+    assert second["shm_size"] == "1gb"
+    assert "deploy" not in second
+
+
+def test_gpus_of_a_host_are_passed_through_by_their_numbers() -> None:
+    service = document(1, limits={"algo-1": HostLimits((0,), gpus=(0, 2))})["services"]["algo-1"]
+    (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+
+    assert device == {"driver": "nvidia", "device_ids": ["0", "2"], "capabilities": ["gpu"]}
 
 
 def test_the_description_itself_is_left_alone() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.instance_types import InstanceType
 from harness.job import Channel, JobFile, MetricDefinition, MpiDistribution
 from harness.job_file import parse_job
 
@@ -63,6 +64,24 @@ def test_everything_a_job_can_say_is_taken_over() -> None:
     assert job.distribution == MpiDistribution(2, "--NCCL_DEBUG WARN")
     assert job.metric_definitions == (MetricDefinition("loss", "loss=(.*)"),)
     assert job.inputs == (Channel("training", Path("jobs/mnist/data")),)
+
+
+def test_a_job_file_describes_instance_types_of_its_own() -> None:
+    job = parse({}, instance_types={"ml.x.y": {"vcpu": 2, "memory_gib": 0.5, "gpus": 1, "shm_gib": 0.1}})
+
+    assert job.instance_types == {"ml.x.y": InstanceType(2, 0.5, gpus=1, shm_gib=0.1)}
+
+
+def test_an_instance_type_that_is_badly_described_is_refused() -> None:
+    types = {"ml.a.b": {"vcpu": 0, "memory_gib": "8"}, "ml.c.d": {"memory_gib": 8, "cpu": 2}, "ml.e.f": 4}
+
+    assert problems_of(instance_types=types) == [
+        "instance_types.ml.a.b.vcpu: 0 is not a whole number from 1 to 1024",
+        "instance_types.ml.a.b.memory_gib: '8' is not a number from 0.01 to 65536",
+        "instance_types.ml.c.d.vcpu: is missing",
+        "instance_types.ml.c.d.cpu: unknown key; did you mean 'vcpu'?",
+        "instance_types.ml.e.f: 4 is not a table",
+    ]
 
 
 def test_a_file_uri_is_a_path_and_an_absolute_path_stays_as_it_is() -> None:

@@ -88,17 +88,18 @@ def test_processes_are_what_was_asked_for_else_one_per_gpu_and_never_one_per_cpu
 
 
 @pytest.mark.parametrize(
-    ("cores", "hosts", "shares"),
+    ("cores", "numbers", "own"),
     [
-        ([0, 1], 2, [[0], [1]]),
-        ([0, 1], 1, [[0, 1]]),
-        ([2, 3, 5, 7], 2, [[2, 3], [5, 7]]),
-        ([0, 1, 2], 2, [[0], [1, 2]]),
-        ([0, 1], 5, [[0], [1], [0], [1], [0]]),
+        ([0, 1], [1], [1]),
+        ([2, 3, 5, 7], [2, 3], [5, 7]),
+        ([4, 6], [0, 1, 2, 3], [4, 6]),
+        ([0, 1], [5], [1]),
     ],
 )
-def test_hosts_share_the_cores_there_are(cores: list[int], hosts: int, shares: list[list[int]]) -> None:
-    assert [own_cores(cores, index, hosts) for index in range(hosts)] == shares
+def test_a_hosts_own_cores_are_among_those_its_container_has(
+    cores: list[int], numbers: list[int], own: list[int]
+) -> None:
+    assert own_cores(cores, numbers) == own
 
 
 def test_a_script_on_its_own_cores_is_wrapped_and_what_launches_it_is_not() -> None:

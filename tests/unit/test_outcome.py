@@ -51,8 +51,25 @@ def test_a_failure_without_words_has_the_platforms_empty_text() -> None:
 def test_running_out_of_memory_is_told_with_its_host() -> None:
     text = reason(HostExit("algo-2", 137, out_of_memory=True), HostExit("algo-1", 143))
 
-    assert text.startswith("AlgorithmError: OutOfMemoryError: algo-2 was killed because it ran out of memory")
+    assert text.startswith(
+        "AlgorithmError: OutOfMemoryError: a process on algo-2 was killed because the host ran out of memory"
+    )
     assert text.endswith("exit code: 137")
+
+
+def test_a_rank_killed_for_memory_on_a_host_that_itself_ends_well_is_the_reason() -> None:
+    exits = [HostExit("algo-1", 1, "ExecuteUserScriptError:\nrank 1"), HostExit("algo-2", 0, out_of_memory=True)]
+    outcome = judge(exits, None)
+
+    assert outcome.failed_host == outcome.starved_host == "algo-2"
+    assert outcome.failure_reason == (
+        "AlgorithmError: OutOfMemoryError: a process on algo-2 was killed because the host ran out of memory. "
+        "ExecuteUserScriptError:\nrank 1, exit code: 1"
+    )
+
+
+def test_a_script_that_survives_a_killed_helper_has_not_failed() -> None:
+    assert judge([HostExit("algo-1", 0, out_of_memory=True)], None) == Outcome("Completed")
 
 
 def test_a_signal_is_told_where_nothing_else_was_said() -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.job import Channel, InstanceGroup, MpiDistribution, TorchDistribution
+from harness.limits import HostLimits, Limits
 from harness.plan import ClusterPlan, plan_training
 from tests.jobs import training_job
 
 CONFIG = "/opt/ml/input/config"
 
 
-def plan(launcher: str = "gloo", **more: Any) -> ClusterPlan:
+def plan(launcher: str = "gloo", limits: Limits | None = None, **more: Any) -> ClusterPlan:
     return plan_training(
         training_job(**more),
         "Mnist-1",
@@ -22,7 +23,21 @@ def plan(launcher: str = "gloo", **more: Any) -> ClusterPlan:
         image="i:1",
         launcher=launcher,
         output_path="file:///runs",
+        limits=limits,
     )
+
+
+def test_hosts_are_told_which_cores_are_their_own_and_what_limits_they_have() -> None:
+    limits = Limits({"algo-1": HostLimits((0, 1)), "algo-2": HostLimits((2,), memory_bytes=5)}, notes=("limits: …",))
+    made = plan(limits=limits)
+
+    assert [host.environment["HARNESS_OWN_CORES"] for host in made.hosts] == ["0,1", "2"]
+    assert made.limits["algo-2"].memory_bytes == 5
+    assert made.notes == ("limits: …",)
+
+
+def test_without_limits_no_host_has_cores_of_its_own() -> None:
+    assert "HARNESS_OWN_CORES" not in plan().hosts[0].environment
 
 
 def documents(made: ClusterPlan, name: str) -> list[dict[str, Any]]:

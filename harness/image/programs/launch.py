@@ -10,14 +10,12 @@ from harness.contract import Json
 PYTHON = "python3"
 
 
-def own_cores(cores: Sequence[int], index: int, hosts: int) -> list[int]:
-    """The share of ``cores`` that belongs to the host number ``index``, from 0, of ``hosts``; never empty.
+def own_cores(cores: Sequence[int], numbers: Sequence[int]) -> list[int]:
+    """Those of ``cores`` that belong to this host: ``numbers`` counts those of the whole machine from 0.
 
-    With more hosts than cores some share one.
+    A container may be given fewer than the machine has; then it counts on from the first.
     """
-    if hosts > len(cores):
-        return [cores[index % len(cores)]]
-    return list(cores[index * len(cores) // hosts : (index + 1) * len(cores) // hosts])
+    return sorted({cores[number % len(cores)] for number in numbers})
 
 
 def tuning(controller: str) -> dict[str, str]:

@@ -33,8 +33,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     config = read_config()
     launcher = os.environ.pop(contract.LAUNCHER_VARIABLE, "gloo")
-    if os.environ.pop(contract.SHARED_CORES_VARIABLE, None):
-        choose_own_cores(config.resource_config["current_host"], config.resource_config["hosts"])
+    if numbers := os.environ.pop(contract.OWN_CORES_VARIABLE, None):
+        choose_own_cores([int(number) for number in numbers.split(",")])
     for folder in (contract.MODEL_DIR, contract.OUTPUT_DATA_DIR):
         Path(folder).mkdir(parents=True, exist_ok=True)
     distributed = contract.leader(config) if contract.distribution_groups(config) else None
@@ -64,13 +64,10 @@ def read_config() -> HostConfig:
     )
 
 
-def choose_own_cores(host: str, hosts: list[str]) -> None:
-    """Note this host's share of the machine's cores, for `on-own-cores`.
-
-    Horovod's waiting threads spin: on shared cores they take the time of the ranks they wait for.
-    """
+def choose_own_cores(numbers: list[int]) -> None:
+    """Note this host's share of the machine's cores, for `on-own-cores`."""
     cores = sorted(os.sched_getaffinity(0))
-    OWN_CORES.write_text(",".join(map(str, launch.own_cores(cores, hosts.index(host), len(hosts)))))
+    OWN_CORES.write_text(",".join(map(str, launch.own_cores(cores, numbers))))
 
 
 def observe() -> Observed:
