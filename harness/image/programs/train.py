@@ -9,8 +9,10 @@ error are in /opt/ml/output/failure (sagemaker-training, trainer.py, errors.py).
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import runpy
 import shlex
 import signal
 import subprocess
@@ -18,7 +20,8 @@ import sys
 from pathlib import Path
 
 from harness import contract
-from harness.contract import HostConfig, Observed
+from harness.contract import FrameworkError, HostConfig, Observed
+from harness.hyperparameters import command_line_arguments, read_hyperparameters
 from harness.image.programs import launch, ssh
 from harness.image.programs.rendezvous import HostLost, Leader, follow
 from harness.image.programs.script import Script
@@ -37,12 +40,12 @@ def main() -> int:
         choose_own_cores([int(number) for number in numbers.split(",")])
     for folder in (contract.MODEL_DIR, contract.OUTPUT_DATA_DIR):
         Path(folder).mkdir(parents=True, exist_ok=True)
-    distributed = contract.leader(config) if contract.distribution_groups(config) else None
-    if distributed:
-        ssh.ensure_keys()
-    if launcher == "toolkit":
-        return hand_over_to_toolkit()
     try:
+        distributed = contract.leader(config) if contract.distribution_groups(config) else None
+        if distributed:
+            ssh.ensure_keys()
+        if launcher == "toolkit":
+            return hand_over_to_toolkit()
         if distributed is None:
             return run_alone(config)
         if distributed == config.resource_config["current_host"]:
@@ -51,6 +54,9 @@ def main() -> int:
     except HostLost as lost:
         print(lost, file=sys.stderr, flush=True)
         return fail(f"HostLost: {lost}")
+    except FrameworkError as error:
+        print(error, file=sys.stderr, flush=True)
+        return fail(f"Framework Error: \n{error}")  # as trainer.py begins it
 
 
 def read_config() -> HostConfig:
@@ -74,8 +80,8 @@ def observe() -> Observed:
     return Observed(
         num_cpus=os.cpu_count() or 1,
         num_gpus=count_gpus(),
-        framework_module=os.environ.get("SAGEMAKER_TRAINING_MODULE"),
-        job_name=os.environ.get("TRAINING_JOB_NAME"),
+        torch_version=find_torch_version(),
+        environment=dict(os.environ),
     )
 
 
@@ -86,6 +92,15 @@ def count_gpus() -> int:
     except (OSError, subprocess.CalledProcessError):
         return 0
     return sum(line.startswith("GPU ") for line in listing.splitlines())
+
+
+def find_torch_version() -> str | None:
+    """What ``torch.__version__`` is; importing all of torch to ask it takes half a second of every start."""
+    torch = importlib.util.find_spec("torch")
+    if torch is None or torch.origin is None:
+        return None
+    version: str = runpy.run_path(str(Path(torch.origin).with_name("version.py")))["__version__"]
+    return version
 
 
 def hand_over_to_toolkit() -> int:
@@ -106,7 +121,7 @@ def lead(config: HostConfig, controller: str) -> int:
     hosts = [resources["current_host"], *(h for h in resources["hosts"] if h != resources["current_host"])]
     leader = Leader(hosts[1:])
     script, environment, num_gpus = script_of(config)
-    hyperparameters = contract.read_hyperparameters(config.hyperparameters)
+    hyperparameters = read_hyperparameters(config.hyperparameters)
     per_host = launch.processes_per_host(hyperparameters, num_gpus)
     command = launch.horovodrun_command(
         controller,
@@ -144,9 +159,14 @@ def serve_leader(leader: str, host: str) -> int:
 def script_of(config: HostConfig) -> tuple[list[str], dict[str, str], int]:
     """The script's command, its environment, and the number of GPUs it will find."""
     observed = observe()
-    hyperparameters = contract.read_hyperparameters(config.hyperparameters)
-    arguments = contract.command_line_arguments(hyperparameters)
-    environment = {**os.environ, **contract.sm_environment(config, observed), "PYTHONUNBUFFERED": "1"}
+    hyperparameters = read_hyperparameters(config.hyperparameters)
+    arguments = command_line_arguments(hyperparameters)
+    environment = {
+        **os.environ,
+        **contract.inherited_variables(config, observed),
+        **contract.sm_environment(config, observed),
+        "PYTHONUNBUFFERED": "1",
+    }
     # The toolkit puts the code folder on the path of what it starts (environment.py write_env_vars).
     environment["PYTHONPATH"] = ":".join(filter(None, [contract.CODE_DIR, os.environ.get("PYTHONPATH")]))
     command = launch.script_command(hyperparameters["sagemaker_program"], arguments, own_cores=OWN_CORES.exists())
