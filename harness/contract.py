@@ -121,7 +121,8 @@ def leader(config: HostConfig) -> str:
 def sm_environment(config: HostConfig, observed: Observed) -> dict[str, str]:
     """All SM_* variables (environment.py to_env_vars; encoding from mapping.py to_env_vars).
 
-    Where two names differ in case only, the one that comes last in its document wins.
+    Where two names differ in case only, the one that comes last in its document wins. Raises `FrameworkError` where a
+    variable or an argument of the script cannot be handed to a process.
     """
     values = _properties(config, observed)
     variables = {
@@ -134,7 +135,9 @@ def sm_environment(config: HostConfig, observed: Observed) -> dict[str, str]:
         variables["topology"] = values["topology"]
     variables |= {f"channel_{name}": path for name, path in values["channel_input_dirs"].items()}
     variables |= {f"hp_{key}": value for key, value in values["hyperparameters"].items()}
-    return {f"SM_{key.upper()}": _variable(value) for key, value in variables.items()}
+    encoded = {f"SM_{key.upper()}": _variable(value) for key, value in variables.items()}
+    _refuse_what_no_process_can_get(encoded, variables["user_args"])
+    return encoded
 
 
 def inherited_variables(config: HostConfig, observed: Observed) -> dict[str, str]:
@@ -245,6 +248,25 @@ def _variable(value: Json) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _refuse_what_no_process_can_get(variables: Mapping[str, str], arguments: list[str]) -> None:
+    """What os.environ and execve do not take: the toolkit ends while it sets its variables, or starts the script."""
+    for name, value in variables.items():
+        if "=" in name:
+            raise FrameworkError(f"no variable can be called {name!r}, with a '=' in it: rename the hyperparameter")
+        if not (_is_representable(name) and _is_representable(value)):
+            raise FrameworkError(f"the variable {name!r} holds a character that no variable can: {value[:200]!r}")
+    for argument in arguments:
+        if not _is_representable(argument):
+            raise FrameworkError(f"an argument holds a character that no argument can: {argument[:200]!r}")
+
+
+def _is_representable(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False  # half of a surrogate pair, from a \ud800 in JSON
 
 
 def _instance_type(resources: Mapping[str, Json]) -> str:

@@ -75,8 +75,9 @@ def our_answer(job: GeneratedJob, facts: dict[str, Any]) -> dict[str, Any]:
 
 def departures(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
     """One line for each thing that the two answers disagree on; what they `raised` is worded by each as it likes."""
-    if "raised" in theirs and "raised" in ours:
-        return []
+    if "raised" in theirs or "raised" in ours:
+        both = "raised" in theirs and "raised" in ours
+        return [] if both else [f"toolkit raises {theirs.get('raised')!r}, ours {ours.get('raised')!r}"]
     lines = []
     for key in sorted(theirs.keys() | ours.keys()):
         left, right = theirs.get(key), ours.get(key)

@@ -14,8 +14,9 @@ import os
 import sys
 from pathlib import Path
 
+import torch
 from sagemaker_pytorch_container import training
-from sagemaker_training import environment, logging_config
+from sagemaker_training import environment, logging_config, process
 
 CONFIG = Path(environment.input_config_dir)
 DOCUMENTS = {
@@ -37,7 +38,7 @@ def toolkits_answer(job):
         training._set_nccl_environment(env.network_interface_name)
         training._set_distributed_environment(env)
         training._set_torch_version_environment()
-        return {
+        answer = {
             "sm_environment": env.to_env_vars(),
             "command_line_arguments": env.to_cmd_args(),
             "leader": env.master_hostname,
@@ -45,21 +46,18 @@ def toolkits_answer(job):
             "distribution_hosts": env.distribution_hosts,
             "inherited": {name: text for name, text in os.environ.items() if job["environment"].get(name) != text},
         }
+        environment.write_env_vars(dict(answer["sm_environment"]))
+        process.create(["true", *answer["command_line_arguments"]], [], 1, cwd="/", env=os.environ)
     except Exception as error:
         return {"raised": f"{type(error).__name__}: {error}"}
+    return answer
 
 
 def main():
     CONFIG.mkdir(parents=True, exist_ok=True)
     results = [toolkits_answer(job) for job in json.load(sys.stdin)]
-    facts = {"num_cpus": environment.num_cpus(), "torch_version": training_torch_version()}
+    facts = {"num_cpus": environment.num_cpus(), "torch_version": torch.__version__}
     json.dump({**facts, "results": results}, sys.stdout)
-
-
-def training_torch_version():
-    import torch
-
-    return torch.__version__
 
 
 if __name__ == "__main__":

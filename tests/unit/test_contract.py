@@ -150,7 +150,7 @@ def test_the_training_environment_is_one_document_of_all() -> None:
     assert "channels" not in document
 
 
-@given(st.dictionaries(st.text(min_size=1), FINITE_VALUES, max_size=5))
+@given(st.dictionaries(st.from_regex("[a-z]{1,8}", fullmatch=True), st.lists(FINITE_VALUES), max_size=5))
 def test_sm_hps_is_the_user_hyperparameters_in_json(values: dict[str, Any]) -> None:
     variables = environment(values)
 
@@ -268,6 +268,14 @@ def test_distribution_groups_that_are_no_list_end_the_toolkit(groups: object) ->
 def test_a_job_name_that_reads_as_a_number_ends_the_toolkit() -> None:
     with pytest.raises(FrameworkError, match="sagemaker_job_name is 2024"):
         inherited({"sagemaker_job_name": 2024})
+
+
+@pytest.mark.parametrize(
+    "hyperparameters", [{"a=b": 1}, {"a\0": 1}, {"a": "\0"}, {"a": "\ud800"}, {"\ud800": 1}, {"a": {"b": "\0"}}]
+)
+def test_what_no_process_can_be_given_ends_the_toolkit(hyperparameters: dict[str, Any]) -> None:
+    with pytest.raises(FrameworkError, match=r"no variable can|no argument can"):
+        environment(hyperparameters)
 
 
 def test_names_that_differ_in_case_only_share_a_variable_and_the_last_one_wins() -> None:
