@@ -30,6 +30,7 @@ CODE_DIR = f"{ML}/code"
 OUTPUT_DIR = f"{ML}/output"
 OUTPUT_DATA_DIR = f"{OUTPUT_DIR}/data"
 FAILURE_FILE = f"{OUTPUT_DIR}/failure"
+SUCCESS_FILE = f"{OUTPUT_DIR}/success"  # empty; the toolkit leaves it on every host that ends well (files.py)
 RESOURCE_CONFIG_FILE = f"{CONFIG_DIR}/resourceconfig.json"
 INPUT_DATA_CONFIG_FILE = f"{CONFIG_DIR}/inputdataconfig.json"
 HYPERPARAMETERS_FILE = f"{CONFIG_DIR}/hyperparameters.json"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,19 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from harness import contract, labels
+from harness import contract, documents, labels
 from harness.contract import FrameworkError, HostConfig, Observed
+from harness.differences import OF_THE_TOOLKITS
+from harness.documents import ChannelConfig, HostGroup
 from harness.hyperparameters import command_line_arguments, read_hyperparameters
 from harness.image_build import ensure_image
 from harness.steps import Steps
-from harness.tar import text_files
-from tests.generated_jobs import GeneratedJob, many_jobs
+from harness.tar import folders, text_files
+from tests.generated_jobs import NASTY, GeneratedJob, many_jobs
 
 JOBS = 600
 DRIVER = Path(__file__).with_name("toolkit_driver.py")
+SCRIPT = Path(__file__).with_name("what_the_script_sees.py")
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +37,7 @@ def host() -> Iterator[Container]:
         init=True,
         labels={labels.KIND: "parity-test"},
         network_mode="none",
+        extra_hosts={"algo-1": "127.0.0.1", "algo-2": "127.0.0.1"},  # the toolkit looks its hosts up
     )
     yield running
     running.remove(force=True, v=True)
@@ -112,3 +117,110 @@ def test_the_generated_jobs_are_of_every_kind(jobs: list[GeneratedJob], toolkits
     assert len(results) - len(answered) > JOBS / 50
     assert len([result for result in answered if result["leader"] != "algo-1"]) > JOBS / 20
     assert len([result for result in answered if result["distribution_groups"]]) > JOBS / 10
+
+
+# Both `train` programs in the same container: what the script of a job sees, and what the host leaves behind.
+
+TOOLKITS_TRAIN = ["python3", "-m", "sagemaker_training.cli.train"]
+OURS = ["train"]
+USERS_OWN = {"NCCL_DEBUG": "TRACE", "MASTER_ADDR": "10.0.0.1", "PYTHONPATH": "/opt/mine", "SM_HP_LR": "7", "MINE": "$x"}
+AS_SDK_V2_WRITES = {
+    "sagemaker_program": '"script.py"',
+    "sagemaker_submit_directory": '"/opt/ml/code"',
+    "sagemaker_container_log_level": "20",
+    "sagemaker_job_name": '"Mnist-1"',
+    "sagemaker_region": '"us-west-2"',
+    "epochs": "6",
+    "backend": '"gloo"',
+    "batch-size": "64",
+    "resume": "null",
+    "verbose": "true",
+    "betas": "[0.9, 0.999]",
+    "options": '{"b": [1, 2], "a": "x"}',
+}
+BY_HAND = {"sagemaker_program": "script.py", "lr": "0.1", **{f"k{i}": text for i, text in enumerate(NASTY)}}
+FOR_A_PROCESS = {key: text for key, text in BY_HAND.items() if text not in ("\0", "\ud800", '"\\ud83d"')}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a `train` ended: ``seen`` is what the script left, none where it never ran."""
+
+    exit_code: int
+    seen: dict[str, Any]
+    files: list[str]
+    failure: str
+    output: str
+
+
+def run(host: Container, train: list[str], current: str, hyperparameters: Mapping[str, str]) -> Ended:
+    """Let ``train`` run a job of two hosts, each for itself, as the host ``current``."""
+    group = HostGroup(contract.HOMOGENEOUS_GROUP, "ml.p2.xlarge", ("algo-2", "algo-1"))
+    channels = [ChannelConfig("training"), ChannelConfig("eval-set", input_mode="Pipe")]
+    config = {
+        contract.RESOURCE_CONFIG_FILE: documents.resource_config(current, [group]),
+        contract.INPUT_DATA_CONFIG_FILE: documents.input_data_config(channels),
+        contract.HYPERPARAMETERS_FILE: hyperparameters,
+    }
+    variables = documents.platform_environment("Mnist-1", "arn:aws:sagemaker:…", "us-west-2", USERS_OWN)
+    texts = {path: json.dumps(document) for path, document in config.items()}
+    host.exec_run(["sh", "-c", "rm -rf /opt/ml/* /tmp/seen.json"])
+    # Without them the toolkit dies of its own failure file, and says that all went well (trainer.py).
+    host.put_archive("/", folders([contract.MODEL_DIR, contract.OUTPUT_DIR, contract.OUTPUT_DATA_DIR]))
+    host.put_archive("/", text_files({**texts, f"{contract.CODE_DIR}/script.py": SCRIPT.read_text()}))
+    code, output = host.exec_run(train, environment=variables)
+    return Ended(
+        exit_code=code,
+        seen=json.loads(read(host, "/tmp/seen.json") or "{}"),
+        files=host.exec_run(["find", "/opt/ml", "-not", "-path", "*/__pycache__*"])[1].decode().split(),
+        failure=read(host, contract.FAILURE_FILE),
+        output=output.decode(),
+    )
+
+
+def read(host: Container, path: str) -> str:
+    code, text = host.exec_run(["cat", path])
+    return text.decode() if code == 0 else ""
+
+
+@pytest.mark.parametrize("current", ["algo-1", "algo-2"])
+@pytest.mark.parametrize("hyperparameters", [AS_SDK_V2_WRITES, FOR_A_PROCESS], ids=["sdk-v2", "by-hand"])
+def test_a_script_sees_the_same_under_both_and_the_host_leaves_the_same(
+    host: Container, current: str, hyperparameters: dict[str, str]
+) -> None:
+    theirs, ours = (run(host, train, current, hyperparameters) for train in (TOOLKITS_TRAIN, OURS))
+    left, right = flat(theirs.seen), flat(ours.seen)
+    differ = {topic for topic in left.keys() | right.keys() if left.get(topic) != right.get(topic)}
+
+    assert (theirs.exit_code, ours.exit_code) == (0, 0), theirs.output + ours.output
+    assert left["variable SM_CURRENT_HOST"] == current
+    assert differ == {difference.topic for difference in OF_THE_TOOLKITS}
+    assert sorted(ours.files) == sorted(theirs.files)
+
+
+def flat(seen: dict[str, Any]) -> dict[str, Any]:
+    variables = {f"variable {name}": text for name, text in seen["variables"].items()}
+    return {**variables, "arguments": seen["arguments"], "sys.path": seen["path"], "folder": seen["folder"]}
+
+
+@pytest.mark.parametrize(
+    "reserved",
+    [
+        {"sagemaker_container_log_level": '"INFO"'},
+        {"sagemaker_job_name": "2024"},
+        {"sagemaker_distribution_instance_groups": "null"},
+        {"a=b": "1"},
+        {"a": '"\\u0000"'},
+        {"a": '{"b": "\\ud800"}'},
+    ],
+    ids=str,
+)
+def test_a_job_that_ends_the_toolkit_ends_here_without_its_script_too(
+    host: Container, reserved: dict[str, str]
+) -> None:
+    theirs, ours = (run(host, train, "algo-1", AS_SDK_V2_WRITES | reserved) for train in (TOOLKITS_TRAIN, OURS))
+
+    assert (theirs.exit_code, theirs.seen) == (1, {}), theirs.output
+    assert (ours.exit_code, ours.seen) == (1, {}), ours.output
+    assert theirs.failure.startswith(("Framework Error: \n", "ExecuteUserScriptError"))
+    assert ours.failure.startswith("Framework Error: \n")

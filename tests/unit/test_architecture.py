@@ -26,6 +26,7 @@ LAYERS = {
         "contract",
         "deadline",
         "describe",
+        "differences",
         "documents",
         "endpoint_log",
         "errors",

@@ -41,22 +41,30 @@ def main() -> int:
     for folder in (contract.MODEL_DIR, contract.OUTPUT_DATA_DIR):
         Path(folder).mkdir(parents=True, exist_ok=True)
     try:
-        distributed = contract.leader(config) if contract.distribution_groups(config) else None
-        if distributed:
-            ssh.ensure_keys()
-        if launcher == "toolkit":
-            return hand_over_to_toolkit()
-        if distributed is None:
-            return run_alone(config)
-        if distributed == config.resource_config["current_host"]:
-            return lead(config, launcher)
-        return serve_leader(distributed, config.resource_config["current_host"])
+        code = launch_script(config, launcher)
     except HostLost as lost:
         print(lost, file=sys.stderr, flush=True)
         return fail(f"HostLost: {lost}")
     except FrameworkError as error:
         print(error, file=sys.stderr, flush=True)
-        return fail(f"Framework Error: \n{error}")  # as trainer.py begins it
+        return fail(f"Framework Error: \n{error}")  # as the toolkit begins it (trainer.py)
+    if code == 0:
+        Path(contract.SUCCESS_FILE).touch()
+    return code
+
+
+def launch_script(config: HostConfig, launcher: str) -> int:
+    """Do this host's part. Raises `HostLost` or `FrameworkError`, for the failure file."""
+    distributed = contract.leader(config) if contract.distribution_groups(config) else None
+    if distributed:
+        ssh.ensure_keys()
+    if launcher == "toolkit":
+        return hand_over_to_toolkit()
+    if distributed is None:
+        return run_alone(config)
+    if distributed == config.resource_config["current_host"]:
+        return lead(config, launcher)
+    return serve_leader(distributed, config.resource_config["current_host"])
 
 
 def read_config() -> HostConfig:
