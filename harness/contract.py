@@ -34,6 +34,7 @@ SUCCESS_FILE = f"{OUTPUT_DIR}/success"  # empty; the toolkit leaves it on every 
 RESOURCE_CONFIG_FILE = f"{CONFIG_DIR}/resourceconfig.json"
 INPUT_DATA_CONFIG_FILE = f"{CONFIG_DIR}/inputdataconfig.json"
 HYPERPARAMETERS_FILE = f"{CONFIG_DIR}/hyperparameters.json"
+INIT_CONFIG_FILE = f"{CONFIG_DIR}/init-config.json"
 TRAINING_JOB_CONFIG_FILE = f"{CONFIG_DIR}/trainingjobconfig.json"
 CHECKPOINT_CONFIG_FILE = f"{CONFIG_DIR}/checkpointconfig.json"
 METRIC_DEFINITIONS_FILE = f"{CONFIG_DIR}/metric-definition-regex.json"
