@@ -62,6 +62,8 @@ _DISTRIBUTION_FLAGS = (
     "sagemaker_pytorch_xla_multi_worker_enabled",
 )
 
+_KILLED = 137  # as a shell tells of SIGKILL; the toolkit takes it for a lack of memory (process.py check_error)
+
 Json = Any  # a document: what json.loads gives
 
 
@@ -123,8 +125,17 @@ def leader(config: HostConfig) -> str:
 
     Group hosts are not sorted in real jobs, so it need not be algo-1 (environment.py get_master_hostname).
     """
-    hosts: list[str] = [*_distribution_hosts(config), *config.resource_config["hosts"]]
+    hosts: list[str] = [*distribution_hosts(config), *config.resource_config["hosts"]]
     return hosts[0]
+
+
+def distribution_hosts(config: HostConfig) -> list[str]:
+    """Hosts of the distributed groups, in file order: all of them where there are no groups (environment.py)."""
+    groups = config.resource_config.get("instance_groups") or []
+    if not groups:
+        return list(config.resource_config["hosts"])
+    wanted = distribution_groups(config)
+    return [host for group in groups if group["instance_group_name"] in wanted for host in group["hosts"]]
 
 
 def sm_environment(config: HostConfig, observed: Observed) -> dict[str, str]:
@@ -177,9 +188,16 @@ def sm_environment(config: HostConfig, observed: Observed) -> dict[str, str]:
 # What a host gives back.
 
 
-def script_failure(exit_code: int, error_message: str, command: str, extra_info: str = "") -> str:
-    """Text of the failure file after a script failed, as the toolkit words it (errors.py ExecuteUserScriptError)."""
-    lines = ["ExecuteUserScriptError:", f"ExitCode {exit_code}", f'ErrorMessage "{error_message}"']
+def script_failure(
+    exit_code: int, error_message: str, command: str, extra_info: str = "", *, error: str = "ExecuteUserScriptError"
+) -> str:
+    """Text of the failure file after a command failed, as the toolkit words it (errors.py _CalledProcessError).
+
+    ``error`` names its class: ExecuteUserScriptError, InstallModuleError or InstallRequirementsError.
+    """
+    if exit_code == _KILLED:
+        extra_info = "\n".join(filter(None, ["OutOfMemory: Process killed by SIGKILL (signal 9)", extra_info]))
+    lines = [f"{error}:", f"ExitCode {exit_code}", f'ErrorMessage "{error_message}"']
     if extra_info:
         lines.append(f'ExtraInfo "{extra_info}"')
     return "\n".join([*lines, f'Command "{command}"'])
@@ -236,14 +254,6 @@ def _current_group_hosts(resources: Mapping[str, Json]) -> list[str]:
     return []
 
 
-def _distribution_hosts(config: HostConfig) -> list[str]:
-    groups = config.resource_config.get("instance_groups") or []
-    if not groups:
-        return list(config.resource_config["hosts"])
-    wanted = distribution_groups(config)
-    return [host for group in groups if group["instance_group_name"] in wanted for host in group["hosts"]]
-
-
 def _training_env(values: Mapping[str, Json], config: HostConfig, observed: Observed) -> dict[str, Json]:
     """SM_TRAINING_ENV: the toolkit's public properties under their own names (environment.py properties)."""
     renamed = {"hps": "hyperparameters", "framework_params": "additional_framework_parameters"}
@@ -252,7 +262,7 @@ def _training_env(values: Mapping[str, Json], config: HostConfig, observed: Obse
     return {
         **{renamed.get(key, key): value for key, value in values.items() if key not in left_out},
         "channel_input_dirs": {name: f"{DATA_DIR}/{name}" for name in config.input_data_config},
-        "distribution_hosts": _distribution_hosts(config),
+        "distribution_hosts": distribution_hosts(config),
         "is_master": values["current_host"] == master,
         "is_modelparallel_enabled": None,
         "is_smddpmprun_installed": False,
