@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import tarfile
 import textwrap
 from collections.abc import Callable, Mapping
@@ -89,6 +90,39 @@ def test_torchrun_on_each_host_makes_one_world(
             assert f"torchrun --nnodes {hosts} --nproc_per_node 1 {place} script.py" in log
             assert "launcher said algo-1 7777 0" in log
     assert left_over() == []
+
+
+def test_torchrun_starts_as_many_ranks_per_host_as_the_job_asks_for(workplace: Workplace) -> None:
+    job = workplace.job(
+        TORCH_WORLD, table=f"hyperparameters = {{ sagemaker_mpi_num_of_processes_per_host = 2 }}\n{TORCH}"
+    )
+
+    ran = workplace.harness("train", str(job))
+
+    assert ran.exit_code == 0, ran
+    assert "rank 1 of 4 sum=4.0 host=algo-1" in workplace.log("algo-1")
+    assert "rank 2 of 4 sum=4.0 host=algo-2" in workplace.log("algo-2")
+
+
+def test_a_rank_of_torchrun_that_leaves_its_world_early_fails_the_job(workplace: Workplace) -> None:
+    job = workplace.job(FAILING.format(host="algo-2", failure="sys.exit(0)"), table=TORCH)
+
+    ran = workplace.harness("train", str(job))
+
+    assert ran.exit_code == 1, ran
+    assert "Connection closed by peer" in workplace.describe()["FailureReason"]
+    assert "rank 0 on algo-1" in workplace.describe()["FailureReason"]
+
+
+def test_ctrl_c_stops_a_world_of_torchrun(workplace: Workplace, left_over: Callable[[], list[str]]) -> None:
+    job = workplace.job(FAILING.format(host="nobody", failure=""), table=TORCH)
+    with started(workplace, job, until="together 2") as running:
+        running.send_signal(signal.SIGINT)
+        _, rest = running.communicate(timeout=60)
+
+    assert running.returncode == 3, rest
+    assert workplace.describe()["TrainingJobStatus"] == "Stopped"
+    assert left_over() == [], rest
 
 
 FAILING = """
@@ -278,7 +312,7 @@ def test_a_job_is_the_same_under_horovodrun_and_under_the_toolkit(workplace: Wor
             assert ours["world"] == theirs["world"]
             assert ours["folder"] == theirs["folder"]
             assert comparable(ours["variables"]) == comparable(theirs["variables"])
-            assert ours["user"] == NASTY
+            assert ours["user"] == theirs["user"] == NASTY
             assert ours["model"] == pytest.approx(theirs["model"], abs=1e-5)
     # As in the cloud, every rank is told of the leader as its current host; its name is what tells ranks apart.
     assert {rank["variables"]["SM_CURRENT_HOST"] for run in seen.values() for rank in run.values()} == {"algo-1"}
@@ -287,11 +321,7 @@ def test_a_job_is_the_same_under_horovodrun_and_under_the_toolkit(workplace: Wor
 def comparable(variables: dict[str, str]) -> dict[str, Any]:
     """Without what is a run's own, or known to differ."""
     found: dict[str, Any] = {name: value for name, value in variables.items() if name not in DIFFERENT}
-    found["SM_TRAINING_ENV"] = {
-        **json.loads(found["SM_TRAINING_ENV"]),
-        "job_name": "",
-        "additional_framework_parameters": "",
-    }
+    found["SM_TRAINING_ENV"] = {**json.loads(found["SM_TRAINING_ENV"]), "job_name": ""}
     return found
 
 
@@ -316,16 +346,26 @@ def test_mpi_options_reach_the_ranks_over_mpi_and_over_gloo_the_user_is_told(wor
     assert {rank["others"]["OPTION"] for rank in model(workplace).values()} == {None}
 
 
-def test_a_rank_that_is_killed_has_its_own_exit_code_and_a_hint(workplace: Workplace) -> None:
+@pytest.mark.parametrize(
+    ("launcher", "rank", "reason"),
+    [
+        ("gloo", 0, "OutOfMemory: Process killed by SIGKILL (signal 9)"),
+        ("gloo", 1, "killed, perhaps for lack of memory, or cut off"),
+        ("mpi", 1, "OutOfMemory: Process killed by SIGKILL (signal 9)"),
+    ],
+)
+def test_a_rank_that_is_killed_is_named_with_what_may_have_killed_it(
+    workplace: Workplace, launcher: str, rank: int, reason: str
+) -> None:
     job = workplace.job(
-        """
+        f"""
         import os
         import horovod.torch as hvd
         import torch
 
         hvd.init()
         hvd.allreduce(torch.ones(1))
-        if hvd.rank() == 1:
+        if hvd.rank() == {rank}:
             os.kill(os.getpid(), 9)
         while True:
             hvd.allreduce(torch.ones(1))
@@ -333,13 +373,12 @@ def test_a_rank_that_is_killed_has_its_own_exit_code_and_a_hint(workplace: Workp
         table=MPI,
     )
 
-    ran = workplace.harness("train", str(job))
+    ran = workplace.harness("train", str(job), "--launcher", launcher)
 
-    reason = workplace.describe()["FailureReason"]
+    found = workplace.describe()["FailureReason"]
     assert ran.exit_code == 1, ran
-    assert "ExitCode 137" in reason
-    assert "OutOfMemory: Process killed by SIGKILL (signal 9)" in reason
-    assert "rank 1 on algo-2" in reason
+    assert reason in found
+    assert f"rank {rank} on algo-{rank + 1}" in found
 
 
 # Entry points

@@ -207,3 +207,21 @@ def test_a_traceback_that_pip_quotes_is_read_without_its_indentation() -> None:
     found = evidence("error: subprocess-exited-with-error", *quoted, "      [end of output]", "note: not pip's error")
 
     assert found.cause() == (None, [HEAD, FRAME, "    main()", "ValueError: no version"])
+
+
+def test_a_rank_that_mpirun_saw_killed_is_told_by_its_signal() -> None:
+    found = evidence(
+        "[1,0]<stdout>:epoch 1",
+        "a non-zero exit code. Per user-direction, the job has been aborted.",
+        "mpirun noticed that process rank 1 with PID 14 on node algo-2 exited on signal 9 (Killed).",
+    )
+
+    assert found.cause() == (1, ["exited on signal 9 (Killed)"])
+
+
+def test_a_rank_that_said_nothing_is_not_given_the_words_of_its_launcher() -> None:
+    found = evidence(
+        *traceback(LOST, 0), *traceback("RuntimeError: Horovod detected"), "Process name: 1", "Exit code: 255"
+    )
+
+    assert found.error_message() == "rank 1 ended without a word"

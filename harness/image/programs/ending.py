@@ -14,6 +14,7 @@ from harness.image.programs.rendezvous import HostLost
 from harness.image.programs.script import Script
 
 FAILED = 1  # the exit code of a host whose script failed, whatever the script's own (toolkit, trainer.py)
+_CUT_OFF = 255  # ssh's own exit code: it was told none, as of a process that a signal ended
 CAUSE_SECONDS = 10.0  # that a host gives the one that caused its failure to be the first to end
 
 
@@ -64,12 +65,14 @@ def see_through(
 def failure(script: Script, code: int, hosts: Sequence[str], per_host: int) -> str:
     """The text of a script that failed with ``code``: of its own code, where the launcher tells that of the rank."""
     rank, lines = script.evidence.cause()
-    where = f"rank {rank} on {hosts[rank // per_host]}" if rank is not None and len(hosts) > 1 else ""
+    told = [f"rank {rank} on {hosts[rank // per_host]}"] if rank is not None and len(hosts) > 1 else []
+    if script.evidence.exit_code == _CUT_OFF:
+        told.append("killed, perhaps for lack of memory, or cut off: ssh says no more")
     return contract.script_failure(
         script.evidence.exit_code or code,
         script.evidence.error_message()[:400],
         shlex.join(script.command),
-        "\n".join(filter(None, [where, *lines[-6:]])),
+        "\n".join([*told, *lines[-6:]]),
     )
 
 

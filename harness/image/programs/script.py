@@ -35,7 +35,11 @@ _BLAME = re.compile(
     r"^\s*Process name: (?:\[\[\d+,\d+\],)?(?P<rank>\d+)\]?$|^\s*rank +: (?P<torchrun>\d+) \(local_rank: \d+\)$"
 )
 _EXIT = re.compile(r"^\s*Exit code: +(?P<code>\d+)$")
-_SIGNAL = re.compile(r"^\s*traceback : (?P<text>Signal \d+ \(\w+\) received by PID \d+)$")  # torchrun's
+# What torchrun and mpirun say of a rank that a signal ended.
+_SIGNAL = re.compile(
+    r"^\s*traceback : (?P<text>Signal \d+ \(\w+\) received by PID \d+)$"
+    r"|^mpirun noticed that process rank (?P<rank>\d+) with PID \d+ on node \S+ (?P<mpirun>exited on signal .*)\.$"
+)
 _KEPT_LINES = 40
 
 
@@ -84,7 +88,8 @@ class Evidence:
         elif found := _EXIT.match(text):
             self.exit_code = int(found["code"])
         elif found := _SIGNAL.match(text):
-            self._signal = found["text"]
+            self._signal = found["text"] or found["mpirun"]
+            self.blamed = int(found["rank"]) if found["rank"] else self.blamed
 
     def _continue(self, stream: str, rank: int | None, text: str) -> None:
         indent, before = self._open[stream, rank]
@@ -119,7 +124,9 @@ class Evidence:
 
     def error_message(self) -> str:
         """The exception in one line, or the last lines printed where there was no traceback."""
-        _, lines = self.cause()
+        rank, lines = self.cause()
+        if not lines and rank is not None and not self._torchrun:
+            return f"rank {rank} ended without a word"  # what there is beside is of the launcher
         return lines[-1] if lines else "\n".join(self.recent)
 
 
