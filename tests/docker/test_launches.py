@@ -471,14 +471,46 @@ def test_a_package_is_installed_and_run_as_a_module(workplace: Workplace, distri
     assert "module 1.0 ['--lr', '0.1']" in workplace.log("algo-1")
 
 
-def test_a_package_that_cannot_be_installed_fails_the_job_with_its_own_exception(workplace: Workplace) -> None:
-    job = job_of(workplace, {"setup.py": "raise ValueError('no version')\n", "train.py": ""}, "train.py")
+@pytest.mark.parametrize("host", ["algo-1", "algo-2"])
+@pytest.mark.parametrize("distribution", ["", MPI], ids=["plain", "mpi"])
+def test_a_package_that_cannot_be_installed_on_one_host_fails_the_job_with_its_own_exception(
+    workplace: Workplace, distribution: str, host: str
+) -> None:
+    setup = f"""
+        import os
+        from setuptools import setup
+        if os.uname().nodename == "{host}":
+            raise ValueError("no version")
+        setup(name="mine", py_modules=["train"])
+    """
+    job = job_of(workplace, {"setup.py": setup, "train.py": ""}, "train.py", distribution, hosts=2)
 
     ran = workplace.harness("train", str(job))
 
     reason = workplace.describe()["FailureReason"]
     assert ran.exit_code == 1, ran
     assert reason.startswith('AlgorithmError: InstallModuleError:\nExitCode 1\nErrorMessage "ValueError: no version"')
+    assert reason.endswith(f"({host})")
+
+
+@pytest.mark.parametrize("host", ["algo-1", "algo-2"])
+def test_a_host_of_torchruns_that_cannot_install_what_it_needs_is_the_one_that_is_named(
+    workplace: Workplace, host: str
+) -> None:
+    files = {
+        "requirements.txt": "--no-index\n./lib\n",
+        "lib/setup.py": f"import os\nassert os.uname().nodename != '{host}', 'no version'\n" + PACKAGE,
+        "lib/tiny.py": "",
+        "train.py": TORCH_WORLD,
+    }
+    job = job_of(workplace, files, "train.py", TORCH, hosts=2)
+
+    ran = workplace.harness("train", str(job))
+
+    reason = workplace.describe()["FailureReason"]
+    assert ran.exit_code == 1, ran
+    assert 'InstallRequirementsError:\nExitCode 1\nErrorMessage "AssertionError: no version"' in reason
+    assert reason.endswith(f"({host})")
 
 
 # Instance groups

@@ -15,7 +15,8 @@ from harness.image.programs.script import Script
 
 FAILED = 1  # the exit code of a host whose script failed, whatever the script's own (toolkit, trainer.py)
 _CUT_OFF = 255  # ssh's own exit code: it was told none, as of a process that a signal ended
-CAUSE_SECONDS = 10.0  # that a host gives the one that caused its failure to be the first to end
+# That a host gives the one that caused its failure to be the first to end: the platform takes that one for the cause.
+CAUSE_SECONDS = 10.0
 
 
 class Peers(Protocol):
@@ -32,30 +33,26 @@ def see_through(
     ``hosts`` are those of its ranks, in their order; ``elsewhere`` says that others of them have scripts of their own.
     Raises `HostLost` when one of ``peers`` goes away meanwhile.
     """
-    stopped = False
-    interrupted = threading.Event()
+    stopped = threading.Event()
     lost: list[str] = []
 
     def stop(*_: object) -> None:
-        nonlocal stopped
-        stopped = True
-        interrupted.set()
+        stopped.set()
         script.signal(signal.SIGTERM)
 
     def end(host: str) -> None:
         lost.append(host)
-        interrupted.set()
         script.signal(signal.SIGKILL)
 
-    signal.signal(signal.SIGTERM, stop)
+    before = signal.signal(signal.SIGTERM, stop)
     if peers:
         peers.watch(end)
     code = script.wait()
-    told = stopped
-    if code and not told and elsewhere and script.evidence.is_consequence():
-        # The platform takes the first host to fail for the cause of it all: that shall be the one that was.
-        interrupted.wait(CAUSE_SECONDS)
-    if lost:
+    told = stopped.is_set()
+    if code and not told and not lost and elsewhere and script.evidence.is_consequence():
+        stopped.wait(CAUSE_SECONDS)
+    signal.signal(signal.SIGTERM, before)
+    if lost and not stopped.is_set():
         raise HostLost(f"{lost[0]} went away while the script was running")
     if code == 0 or told:
         return code  # a script that was told to end has not failed

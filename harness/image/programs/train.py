@@ -16,13 +16,14 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import contract
 from harness.contract import HostConfig, Json, Observed
 from harness.image.programs import entry_point, launch, ssh
-from harness.image.programs.ending import fail, see_through
+from harness.image.programs.ending import CAUSE_SECONDS, fail, see_through
 from harness.image.programs.entry_point import EntryPoint, InstallFailed
 from harness.image.programs.launch import Unsupported
 from harness.image.programs.rendezvous import Follower, HostLost, Leader
@@ -80,7 +81,10 @@ def main() -> int:
         return launch_script(config, launcher)
     except (HostLost, Unsupported) as error:
         print(error, file=sys.stderr, flush=True)
-        return fail(f"{type(error).__name__}: {error}")
+        code = fail(f"{type(error).__name__}: {error}")
+        if isinstance(error, HostLost):
+            time.sleep(CAUSE_SECONDS)
+        return code
     except InstallFailed as error:
         return fail(str(error))
 
