@@ -236,6 +236,7 @@ PROBE = """
     import horovod.torch as hvd
     import torch
 
+    OTHERS = ("CUDA_VISIBLE_DEVICES", "NCCL_DEBUG", "NCCL_MIN_NRINGS", "OPTION")
     hvd.init()
     torch.manual_seed(7)
     net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
@@ -253,7 +254,7 @@ PROBE = """
         "world": [hvd.rank(), hvd.size(), hvd.local_rank(), hvd.local_size(), os.uname().nodename],
         "variables": {key: value for key, value in os.environ.items() if key.startswith("SM_")},
         "user": {key: value for key, value in os.environ.items() if key.startswith("USER_")},
-        "others": {key: os.environ.get(key) for key in ("CUDA_VISIBLE_DEVICES", "MASTER_ADDR", "OPTION")},
+        "others": {key: os.environ.get(key) for key in OTHERS},
         "model": [value for tensor in net.state_dict().values() for value in tensor.flatten().tolist()],
         "folder": os.getcwd(),
     }
@@ -311,6 +312,7 @@ def test_a_job_is_the_same_under_horovodrun_and_under_the_toolkit(workplace: Wor
             ours = seen[launcher][rank]
             assert ours["world"] == theirs["world"]
             assert ours["folder"] == theirs["folder"]
+            assert ours["others"] == theirs["others"]
             assert comparable(ours["variables"]) == comparable(theirs["variables"])
             assert ours["user"] == theirs["user"] == NASTY
             assert ours["model"] == pytest.approx(theirs["model"], abs=1e-5)
@@ -340,10 +342,11 @@ def test_mpi_options_reach_the_ranks_over_mpi_and_over_gloo_the_user_is_told(wor
         [2, 4, 0, 2, "algo-2"],
         [3, 4, 1, 2, "algo-2"],
     ]
-    assert {rank["others"]["OPTION"] for rank in ranks.values()} == {"given"}
+    assert {(rank["others"]["OPTION"], rank["others"]["NCCL_DEBUG"]) for rank in ranks.values()} == {("given", "WARN")}
     assert over_gloo.exit_code == 0, over_gloo
-    assert "custom_mpi_options do not apply without mpirun" in workplace.log("algo-1")
-    assert {rank["others"]["OPTION"] for rank in model(workplace).values()} == {None}
+    assert "custom_mpi_options are mpirun's and do not apply over gloo" in workplace.log("algo-1")
+    over_gloo_seen = [rank["others"] for rank in model(workplace).values()]
+    assert {(seen["OPTION"], seen["NCCL_DEBUG"]) for seen in over_gloo_seen} == {(None, "WARN")}
 
 
 @pytest.mark.parametrize(

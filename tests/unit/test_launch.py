@@ -16,6 +16,7 @@ from harness.image.programs.launch import (
     carrying,
     choose_runner,
     horovodrun_command,
+    mpi_variables,
     mpirun_options,
     on_own_cores,
     own_cores,
@@ -170,24 +171,26 @@ def test_mpi_options_reach_mpirun_as_they_were_split_and_gloo_has_none() -> None
     argv = command("mpi", more="--NCCL_DEBUG WARN -x A=$B")
     (given,) = [word.removeprefix("--mpi-args=") for word in argv if word.startswith("--mpi-args=")]
 
-    assert shlex.split(given) == ["-x", "NCCL_DEBUG=WARN", "-x", "A=$B"]
+    assert shlex.split(given) == ["-x", "A=$B"]
     assert not [word for word in command("gloo", more="-x A") if word.startswith("--mpi-args")]
     assert not [word for word in command("mpi") if word.startswith("--mpi-args")]
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "words", "debug"),
     [
-        ("", []),
-        ("  ", []),
-        ("-verbose  --bind-to core", ["-verbose", "--bind-to", "core"]),
-        ("--NCCL_DEBUG INFO", ["-x", "NCCL_DEBUG=INFO"]),
-        ("-x A --NCCL_DEBUG INFO -x B", ["-x", "A", "-x", "NCCL_DEBUG=INFO", "-x", "B"]),
-        ("--NCCL_DEBUG", ["--NCCL_DEBUG"]),
+        ("", [], "INFO"),
+        ("  ", [], "INFO"),
+        ("-verbose  --bind-to core", ["-verbose", "--bind-to", "core"], "INFO"),
+        ("--NCCL_DEBUG WARN", [], "WARN"),
+        ("-x A --NCCL_DEBUG WARN -x B", ["-x", "A", "-x", "B"], "WARN"),
+        ("-x A --NCCL_DEBUG=TRACE", ["-x", "A"], "TRACE"),
+        ("-x MY--NCCL_DEBUG x", ["-x", "MY--NCCL_DEBUG", "x"], "INFO"),
     ],
 )
-def test_only_nccl_debug_is_interpreted(text: str, words: list[str]) -> None:
+def test_only_nccl_debug_is_interpreted(text: str, words: list[str], debug: str) -> None:
     assert mpirun_options(text) == words
+    assert mpi_variables(text) == {"NCCL_DEBUG": debug, "NCCL_MIN_NRINGS": "4"}
 
 
 @pytest.mark.parametrize(

@@ -138,8 +138,8 @@ def horovodrun_command(
         "--start-timeout",
         str(start_seconds),
     ]
-    if controller == "mpi" and custom_mpi_options:
-        command.append(f"--mpi-args={shlex.join(mpirun_options(custom_mpi_options))}")
+    if controller == "mpi" and (options := mpirun_options(custom_mpi_options)):
+        command.append(f"--mpi-args={shlex.join(options)}")
     return [*command, *script]
 
 
@@ -149,14 +149,15 @@ def carrying(environment: Mapping[str, str], script: Sequence[str]) -> list[str]
     return ["env", *kept_back, *script] if kept_back else list(script)
 
 
+def mpi_variables(custom_mpi_options: str) -> dict[str, str]:
+    """What the toolkit's mpirun sets for every rank (mpi.py).
+
+    ``--NCCL_DEBUG X`` is the one of custom_mpi_options that the toolkit interprets.
+    """
+    given = re.findall(r"(?:^|\s)--NCCL_DEBUG[\s=](\S+)", custom_mpi_options)
+    return {"NCCL_DEBUG": given[-1] if given else "INFO", "NCCL_MIN_NRINGS": "4"}
+
+
 def mpirun_options(custom_mpi_options: str) -> list[str]:
-    """custom_mpi_options as mpirun takes them: ``--NCCL_DEBUG X`` is the one the toolkit interprets (mpi.py)."""
-    words = custom_mpi_options.split()
-    options: list[str] = []
-    while words:
-        word = words.pop(0)
-        if word == "--NCCL_DEBUG" and words:
-            options += ["-x", f"NCCL_DEBUG={words.pop(0)}"]
-        else:
-            options.append(word)
-    return options
+    """custom_mpi_options as mpirun takes them: split at white space, without what is among `mpi_variables`."""
+    return re.sub(r"(^|\s)--NCCL_DEBUG[\s=]\S+", " ", custom_mpi_options).split()

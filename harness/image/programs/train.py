@@ -172,7 +172,7 @@ def run_alone(work: Work) -> int:
 def lead(work: Work, controller: str) -> int:
     """Wait for the other hosts, run `horovodrun` over all of them, and let them go."""
     options = str(work.hyperparameters.get("sagemaker_mpi_custom_mpi_options") or "")
-    environment = work.environment(controller)
+    environment = {**work.environment(controller), **launch.mpi_variables(options)}
     script = launch.on_own_cores(work.script_command(), own_cores=OWN_CORES.exists())
     command = launch.horovodrun_command(
         controller,
@@ -188,8 +188,8 @@ def lead(work: Work, controller: str) -> int:
         entry_point.install(work.entry_point)
         leader.wait_for_followers(START_SECONDS)
         ssh.note_reachable(work.hosts, work.per_host)
-        if options and controller != "mpi":
-            print(f"custom_mpi_options do not apply without mpirun, so not here: {options!r}", flush=True)
+        if launch.mpirun_options(options) and controller != "mpi":
+            print(f"custom_mpi_options are mpirun's and do not apply over gloo: {options!r}", flush=True)
         print(f"launching: {shlex.join(command)}", flush=True)
         script_over_all = Script(command, environment, contract.CODE_DIR)
         return see_through(script_over_all, work.hosts, work.per_host, peers=leader)
