@@ -58,6 +58,8 @@ _DISTRIBUTION_FLAGS = (
     "sagemaker_pytorch_xla_multi_worker_enabled",
 )
 
+_KILLED = 137  # as a shell tells of SIGKILL; the toolkit takes it for a lack of memory (process.py check_error)
+
 Json = Any  # a document: what json.loads gives
 
 
@@ -168,14 +170,26 @@ def inherited_variables(config: HostConfig, observed: Observed) -> dict[str, str
     }
 
 
+def user_entry_point(hyperparameters: Mapping[str, Json], environment: Mapping[str, str]) -> Json:
+    """What the toolkit runs: the variable SAGEMAKER_PROGRAM comes before the hyperparameter; nothing may be named."""
+    return environment.get("SAGEMAKER_PROGRAM") or hyperparameters.get("sagemaker_program")
+
+
 def num_neurons(config: HostConfig, observed: Observed) -> int:
     """Neuron cores; of one type of instance the toolkit knows them by heart (environment.py num_neurons)."""
     return 64 if "trn2.48xlarge" in _instance_type(config.resource_config) else observed.num_neurons
 
 
-def script_failure(exit_code: int, error_message: str, command: str, extra_info: str = "") -> str:
-    """Text of the failure file after a script failed, as the toolkit words it (errors.py ExecuteUserScriptError)."""
-    lines = ["ExecuteUserScriptError:", f"ExitCode {exit_code}", f'ErrorMessage "{error_message}"']
+def script_failure(
+    exit_code: int, error_message: str, command: str, extra_info: str = "", *, error: str = "ExecuteUserScriptError"
+) -> str:
+    """Text of the failure file after a command failed, as the toolkit words it (errors.py _CalledProcessError).
+
+    ``error`` names its class: ExecuteUserScriptError, InstallModuleError or InstallRequirementsError.
+    """
+    if exit_code == _KILLED:
+        extra_info = "\n".join(filter(None, ["OutOfMemory: Process killed by SIGKILL (signal 9)", extra_info]))
+    lines = [f"{error}:", f"ExitCode {exit_code}", f'ErrorMessage "{error_message}"']
     if extra_info:
         lines.append(f'ExtraInfo "{extra_info}"')
     return "\n".join([*lines, f'Command "{command}"'])
@@ -224,7 +238,7 @@ def _properties(config: HostConfig, observed: Observed) -> dict[str, Json]:
         "output_intermediate_dir": f"{OUTPUT_DIR}/intermediate",
         "resource_config": resources,
         "topology": resources.get("topology", []),
-        "user_entry_point": observed.environment.get("SAGEMAKER_PROGRAM") or hyperparameters.get("sagemaker_program"),
+        "user_entry_point": user_entry_point(hyperparameters, observed.environment),
     }
 
 

@@ -142,6 +142,14 @@ BY_HAND = {"sagemaker_program": "script.py", "lr": "0.1", **{f"k{i}": text for i
 FOR_A_PROCESS = {key: text for key, text in BY_HAND.items() if text not in ("\0", "\ud800", '"\\ud83d"')}
 
 
+AS_A_COMMAND = AS_SDK_V2_WRITES | {"sagemaker_program": '"run.sh"'}
+OUTSIDE_THE_DISTRIBUTION = AS_SDK_V2_WRITES | {
+    "sagemaker_mpi_enabled": "true",
+    "sagemaker_distribution_instance_groups": '["elsewhere"]',
+}
+RUN = '#!/bin/sh\nexec python3 script.py "$@"\n'
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a `train` ended: ``seen`` is what the script left, none where it never ran."""
@@ -167,10 +175,11 @@ def run(host: Container, train: list[str], current: str, hyperparameters: Mappin
     host.exec_run(["sh", "-c", "rm -rf /opt/ml/* /tmp/seen.json"])
     # Without them the toolkit dies of its own failure file, and says that all went well (trainer.py).
     host.put_archive("/", folders([contract.MODEL_DIR, contract.OUTPUT_DIR, contract.OUTPUT_DATA_DIR]))
-    host.put_archive("/", text_files({**texts, f"{contract.CODE_DIR}/script.py": SCRIPT.read_text()}))
-    code, output = host.exec_run(train, environment=variables)
+    code = {f"{contract.CODE_DIR}/script.py": SCRIPT.read_text(), f"{contract.CODE_DIR}/run.sh": RUN}
+    host.put_archive("/", text_files({**texts, **code}))
+    exit_code, output = host.exec_run(train, environment=variables)
     return Ended(
-        exit_code=code,
+        exit_code=exit_code,
         seen=json.loads(read(host, "/tmp/seen.json") or "{}"),
         files=host.exec_run(["find", "/opt/ml", "-not", "-path", "*/__pycache__*"])[1].decode().split(),
         failure=read(host, contract.FAILURE_FILE),
@@ -184,7 +193,11 @@ def read(host: Container, path: str) -> str:
 
 
 @pytest.mark.parametrize("current", ["algo-1", "algo-2"])
-@pytest.mark.parametrize("hyperparameters", [AS_SDK_V2_WRITES, FOR_A_PROCESS], ids=["sdk-v2", "by-hand"])
+@pytest.mark.parametrize(
+    "hyperparameters",
+    [AS_SDK_V2_WRITES, FOR_A_PROCESS, AS_A_COMMAND, OUTSIDE_THE_DISTRIBUTION],
+    ids=["sdk-v2", "by-hand", "command", "outside-the-distribution"],
+)
 def test_a_script_sees_the_same_under_both_and_the_host_leaves_the_same(
     host: Container, current: str, hyperparameters: dict[str, str]
 ) -> None:

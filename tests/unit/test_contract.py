@@ -293,3 +293,16 @@ def test_a_failed_script_is_worded_as_the_toolkit_words_it() -> None:
         'ExecuteUserScriptError:\nExitCode 3\nErrorMessage "ValueError: x"\nCommand "python3 mnist.py --name \'a b\'"'
     )
     assert 'ExtraInfo "rank 1"\nCommand' in contract.script_failure(3, "x", command, "rank 1")
+
+
+def test_a_command_that_was_killed_is_said_to_have_lacked_memory() -> None:
+    hint = "OutOfMemory: Process killed by SIGKILL (signal 9)"
+
+    assert f'ExtraInfo "{hint}"\nCommand' in contract.script_failure(137, "", "python3 x.py")
+    assert f'ExtraInfo "{hint}\nrank 1"\nCommand' in contract.script_failure(137, "", "python3 x.py", "rank 1")
+
+
+def test_a_failed_installation_has_the_name_of_the_toolkits_error() -> None:
+    failure = contract.script_failure(1, "ERROR: no", "pip install .", error="InstallModuleError")
+
+    assert failure.startswith("InstallModuleError:\nExitCode 1\n")
