@@ -1,19 +1,26 @@
 """What a SageMaker training host is given and gives back: files, variables, arguments, the failure file.
 
 Pure: it reads plain data. The documents that a host finds are made by `harness.documents`, where a job is planned;
-this is what a host makes of them: the image's `train` turns /opt/ml into what the script sees. This file is copied
-into the image, so it needs nothing but the standard library.
+this is what a host makes of them: the image's `train` turns /opt/ml into what the script sees. With `hyperparameters`
+it is copied into the image, so it needs nothing but the standard library.
 
-Source: the released sagemaker-training 5.1.4 (environment.py, mapping.py, params.py, errors.py), to which it is held
-by test.
+Both are held by test to the released sagemaker-training 5.1.4 (environment.py, mapping.py, errors.py) and
+sagemaker-pytorch-training 3.0.0 (training.py): the same jobs, the same answers, odd ones included.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from harness.hyperparameters import (
+    command_line_arguments,
+    framework_hyperparameters,
+    read_hyperparameters,
+    user_hyperparameters,
+)
 
 ML = "/opt/ml"
 CONFIG_DIR = f"{ML}/input/config"
@@ -23,9 +30,11 @@ CODE_DIR = f"{ML}/code"
 OUTPUT_DIR = f"{ML}/output"
 OUTPUT_DATA_DIR = f"{OUTPUT_DIR}/data"
 FAILURE_FILE = f"{OUTPUT_DIR}/failure"
+SUCCESS_FILE = f"{OUTPUT_DIR}/success"  # empty; the toolkit leaves it on every host that ends well (files.py)
 RESOURCE_CONFIG_FILE = f"{CONFIG_DIR}/resourceconfig.json"
 INPUT_DATA_CONFIG_FILE = f"{CONFIG_DIR}/inputdataconfig.json"
 HYPERPARAMETERS_FILE = f"{CONFIG_DIR}/hyperparameters.json"
+INIT_CONFIG_FILE = f"{CONFIG_DIR}/init-config.json"
 TRAINING_JOB_CONFIG_FILE = f"{CONFIG_DIR}/trainingjobconfig.json"
 CHECKPOINT_CONFIG_FILE = f"{CONFIG_DIR}/checkpointconfig.json"
 METRIC_DEFINITIONS_FILE = f"{CONFIG_DIR}/metric-definition-regex.json"
@@ -37,21 +46,8 @@ OWN_CORES_VARIABLE = "HARNESS_OWN_CORES"  # the machine's cores that are this ho
 FAILURE_REASON_LIMIT = 1024  # characters of the failure file that reach FailureReason (developer guide)
 NETWORK_INTERFACE = "eth0"  # must exist in the host: mpirun gets it as btl_tcp_if_include (toolkit, mpi.py)
 HOMOGENEOUS_GROUP = "homogeneousCluster"  # the name real jobs carry; also the toolkit's default
-
-# Hyperparameters that the toolkit keeps for itself; other sagemaker_* ones become SM_FRAMEWORK_PARAMS (params.py).
-_TOOLKIT_HYPERPARAMETERS = frozenset(
-    {
-        "sagemaker_program",
-        "sagemaker_submit_directory",
-        "sagemaker_enable_cloudwatch_metrics",
-        "sagemaker_region",
-        "sagemaker_container_log_level",
-        "sagemaker_job_name",
-        "default_user_module_name",
-        "_tuning_objective_metric",
-        "sagemaker_s3_output",
-    }
-)
+MASTER_PORT = "7777"  # sagemaker-pytorch-training, training.py
+DEFAULT_LOG_LEVEL = 20  # logging.INFO
 _DISTRIBUTION_FLAGS = (
     "sagemaker_parameter_server_enabled",
     "sagemaker_mpi_enabled",
@@ -62,7 +58,13 @@ _DISTRIBUTION_FLAGS = (
     "sagemaker_pytorch_xla_multi_worker_enabled",
 )
 
+_KILLED = 137  # as a shell tells of SIGKILL; the toolkit takes it for a lack of memory (process.py check_error)
+
 Json = Any  # a document: what json.loads gives
+
+
+class FrameworkError(Exception):
+    """The toolkit itself would end here with an error of Python's, before any script: says which value is at fault."""
 
 
 @dataclass(frozen=True)
@@ -71,149 +73,189 @@ class HostConfig:
 
     resource_config: Mapping[str, Json]
     input_data_config: Mapping[str, Json]
-    hyperparameters: Mapping[str, str]
+    hyperparameters: Mapping[str, Json]
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What only the running host can tell."""
+    """What only the running host can tell; ``environment`` is the variables that its container was started with."""
 
-    num_cpus: int  # of the machine; container limits are ignored (toolkit, environment.py num_cpus)
+    num_cpus: int  # of the machine; container limits are ignored (environment.py num_cpus)
     num_gpus: int = 0
     num_neurons: int = 0
-    framework_module: str | None = None  # SAGEMAKER_TRAINING_MODULE of the image
-    job_name: str | None = None  # TRAINING_JOB_NAME
+    torch_version: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_hyperparameters(raw: Mapping[str, Json]) -> dict[str, Json]:
-    """Every value through JSON, or as it is where it is not JSON (environment.py read_hyperparameters)."""
-    return {key: _from_json(value) for key, value in raw.items()}
+def distribution_groups(config: HostConfig) -> Collection[str]:
+    """Instance groups over which a launcher spreads; empty when every host runs the script alone.
 
-
-def user_hyperparameters(hyperparameters: Mapping[str, Json]) -> dict[str, Json]:
-    """Those meant for the script: everything the SDK and the toolkit have not reserved."""
-    return {key: value for key, value in hyperparameters.items() if not _is_reserved(key)}
-
-
-def command_line_arguments(hyperparameters: Mapping[str, Json]) -> list[str]:
-    """The script's arguments, sorted by key (mapping.py to_cmd_args).
-
-    ``True`` becomes 'True', ``None`` an empty argument, a list its Python text, a dict 'k=v,k=v'.
+    A list, but for a hyperparameter written by hand: the toolkit takes any text or object that knows `in`, and
+    raises with anything else.
     """
-    user = user_hyperparameters(hyperparameters)
-    arguments: list[str] = []
-    for key in sorted(user):
-        arguments += [_flag(key), _argument(user[key])]
-    return arguments
-
-
-def distribution_groups(config: HostConfig) -> list[str]:
-    """Instance groups over which a launcher spreads; empty when every host runs the script alone."""
     hyperparameters = read_hyperparameters(config.hyperparameters)
-    named = hyperparameters.get("sagemaker_distribution_instance_groups")
-    if named is not None:
-        return list(named)
+    if "sagemaker_distribution_instance_groups" in hyperparameters:
+        named = hyperparameters["sagemaker_distribution_instance_groups"]
+        if not isinstance(named, list | str | dict):
+            raise _framework_error("sagemaker_distribution_instance_groups", named, "a list of names of groups")
+        return named
     if any(hyperparameters.get(flag) for flag in _DISTRIBUTION_FLAGS):
-        return [config.resource_config.get("current_group_name", HOMOGENEOUS_GROUP)]
+        return [_current_group(config.resource_config)]
     return []
 
 
+def distribution_hosts(config: HostConfig) -> list[str]:
+    """Hosts of all distributed groups in the order of the document; all hosts where it names no groups."""
+    wanted = distribution_groups(config)
+    groups = config.resource_config.get("instance_groups", [])
+    if not groups:
+        return list(config.resource_config["hosts"])
+    return [host for group in groups if group["instance_group_name"] in wanted for host in group["hosts"]]
+
+
 def leader(config: HostConfig) -> str:
-    """The host that launches: the first of the distributed group's hosts *in file order*, else the first host.
+    """The host that launches: the first of the distributed groups' hosts *in file order*, else the first host.
 
     Group hosts are not sorted in real jobs, so it need not be algo-1 (environment.py get_master_hostname).
     """
-    hosts: list[str] = [*_distribution_hosts(config), *config.resource_config["hosts"]]
+    hosts: list[str] = [*distribution_hosts(config), *config.resource_config["hosts"]]
     return hosts[0]
 
 
 def sm_environment(config: HostConfig, observed: Observed) -> dict[str, str]:
-    """All SM_* variables (environment.py to_env_vars; encoding from mapping.py to_env_vars)."""
-    resources = config.resource_config
-    hyperparameters = read_hyperparameters(config.hyperparameters)
-    user = user_hyperparameters(hyperparameters)
-    program = hyperparameters.get("sagemaker_program")
-    groups = resources.get("instance_groups") or []
-    values: dict[str, Json] = {
-        "hosts": resources["hosts"],
-        "network_interface_name": resources.get("network_interface_name", NETWORK_INTERFACE),
-        "hps": user,
-        "user_entry_point": program,
-        "framework_params": _framework_parameters(hyperparameters),
-        "resource_config": resources,
-        "input_data_config": config.input_data_config,
-        "output_data_dir": OUTPUT_DATA_DIR,
+    """All SM_* variables (environment.py to_env_vars; encoding from mapping.py to_env_vars).
+
+    Where two names differ in case only, the one that comes last in its document wins. Raises `FrameworkError` where a
+    variable or an argument of the script cannot be handed to a process.
+    """
+    values = _properties(config, observed)
+    variables = {
+        **{_SHORT_NAMES.get(key, key): value for key, value in values.items() if key not in _WITHOUT_VARIABLE},
         "channels": sorted(config.input_data_config),
-        "current_host": resources["current_host"],
-        "current_instance_type": resources.get("current_instance_type", "local"),
-        "current_instance_group": resources.get("current_group_name", HOMOGENEOUS_GROUP),
-        "current_instance_group_hosts": _current_group_hosts(resources),
-        "instance_groups": [group["instance_group_name"] for group in groups],
-        "instance_groups_dict": {group["instance_group_name"]: group for group in groups},
-        "distribution_instance_groups": distribution_groups(config),
-        "is_hetero": len(groups) > 1,
-        "module_name": _module_name(str(program)),
-        "log_level": hyperparameters.get("sagemaker_container_log_level", 20),
-        "framework_module": observed.framework_module,
-        "input_dir": f"{ML}/input",
-        "input_config_dir": CONFIG_DIR,
-        "output_dir": OUTPUT_DIR,
-        "num_cpus": observed.num_cpus,
-        "num_gpus": observed.num_gpus,
-        "num_neurons": observed.num_neurons,
-        "model_dir": MODEL_DIR,
-        "module_dir": str(hyperparameters.get("sagemaker_submit_directory", CODE_DIR)),
-        "user_args": command_line_arguments(hyperparameters),
-        "output_intermediate_dir": f"{OUTPUT_DIR}/intermediate",
+        "user_args": command_line_arguments(read_hyperparameters(config.hyperparameters)),
+        "training_env": values,
     }
-    if resources.get("topology"):
-        values["topology"] = resources["topology"]
-    values["training_env"] = _training_env(values, config, observed)
-    values.update({f"channel_{name}": f"{DATA_DIR}/{name}" for name in config.input_data_config})
-    values.update({f"hp_{key}": value for key, value in user.items()})
-    return {f"SM_{key.upper()}": _variable(value) for key, value in values.items()}
+    if values["topology"]:
+        variables["topology"] = values["topology"]
+    variables |= {f"channel_{name}": path for name, path in values["channel_input_dirs"].items()}
+    variables |= {f"hp_{key}": value for key, value in values["hyperparameters"].items()}
+    encoded = {f"SM_{key.upper()}": _variable(value) for key, value in variables.items()}
+    _refuse_what_no_process_can_get(encoded, variables["user_args"])
+    return encoded
 
 
-# What a host gives back.
+def inherited_variables(config: HostConfig, observed: Observed) -> dict[str, str]:
+    """What the toolkit and its PyTorch layer set for themselves, and the script inherits; they override a user's own.
+
+    Sources: environment.py Environment.__init__; sagemaker-pytorch-training, training.py train.
+    """
+    hyperparameters = read_hyperparameters(config.hyperparameters)
+    job_name = hyperparameters.get("sagemaker_job_name", "")
+    # boto3 knows a region by this variable only: the platform's AWS_REGION says nothing to it.
+    region = hyperparameters.get("sagemaker_region", observed.environment.get("AWS_DEFAULT_REGION")) or ""
+    for key, value in {"sagemaker_job_name": job_name, "sagemaker_region": region}.items():
+        if not isinstance(value, str):
+            raise _framework_error(key, value, "a string")
+    version = {"SM_DLC_TORCH_VERSION": observed.torch_version} if observed.torch_version else {}
+    return {
+        "SAGEMAKER_JOB_NAME": job_name,
+        "SAGEMAKER_REGION": region,
+        "CURRENT_HOST": config.resource_config["current_host"],
+        "MASTER_ADDR": leader(config),
+        "MASTER_PORT": MASTER_PORT,
+        "NCCL_SOCKET_IFNAME": _network_interface(config.resource_config),
+        "NCCL_IB_DISABLE": "1",
+        "NCCL_DEBUG": "WARN",
+        **version,
+    }
 
 
-def script_failure(exit_code: int, error_message: str, command: str, extra_info: str = "") -> str:
-    """Text of the failure file after a script failed, as the toolkit words it (errors.py ExecuteUserScriptError)."""
-    lines = ["ExecuteUserScriptError:", f"ExitCode {exit_code}", f'ErrorMessage "{error_message}"']
+def user_entry_point(hyperparameters: Mapping[str, Json], environment: Mapping[str, str]) -> Json:
+    """What the toolkit runs: the variable SAGEMAKER_PROGRAM comes before the hyperparameter; nothing may be named."""
+    return environment.get("SAGEMAKER_PROGRAM") or hyperparameters.get("sagemaker_program")
+
+
+def num_neurons(config: HostConfig, observed: Observed) -> int:
+    """Neuron cores; of one type of instance the toolkit knows them by heart (environment.py num_neurons)."""
+    return 64 if "trn2.48xlarge" in _instance_type(config.resource_config) else observed.num_neurons
+
+
+def script_failure(
+    exit_code: int, error_message: str, command: str, extra_info: str = "", *, error: str = "ExecuteUserScriptError"
+) -> str:
+    """Text of the failure file after a command failed, as the toolkit words it (errors.py _CalledProcessError).
+
+    ``error`` names its class: ExecuteUserScriptError, InstallModuleError or InstallRequirementsError.
+    """
+    if exit_code == _KILLED:
+        extra_info = "\n".join(filter(None, ["OutOfMemory: Process killed by SIGKILL (signal 9)", extra_info]))
+    lines = [f"{error}:", f"ExitCode {exit_code}", f'ErrorMessage "{error_message}"']
     if extra_info:
         lines.append(f'ExtraInfo "{extra_info}"')
     return "\n".join([*lines, f'Command "{command}"'])
 
 
-def _from_json(value: Json) -> Json:
-    try:
-        return json.loads(value)
-    except (ValueError, TypeError):
-        return value
-
-
-def _is_reserved(key: str) -> bool:
-    return key.startswith("sagemaker_") or key in _TOOLKIT_HYPERPARAMETERS
-
-
-def _framework_parameters(hyperparameters: Mapping[str, Json]) -> dict[str, Json]:
+def _properties(config: HostConfig, observed: Observed) -> dict[str, Json]:
+    """The toolkit's public properties under their own names: SM_TRAINING_ENV, and most variables."""
+    resources = config.resource_config
+    hyperparameters = read_hyperparameters(config.hyperparameters)
+    groups = resources.get("instance_groups", [])
+    master = leader(config)
     return {
-        key: value
-        for key, value in hyperparameters.items()
-        if _is_reserved(key) and key not in _TOOLKIT_HYPERPARAMETERS
+        "additional_framework_parameters": framework_hyperparameters(hyperparameters),
+        "channel_input_dirs": {name: f"{DATA_DIR}/{name}" for name in config.input_data_config},
+        "current_host": resources["current_host"],
+        "current_instance_group": _current_group(resources),
+        "current_instance_group_hosts": _current_group_hosts(resources),
+        "current_instance_type": _instance_type(resources),
+        "distribution_hosts": distribution_hosts(config),
+        "distribution_instance_groups": distribution_groups(config),
+        "framework_module": observed.environment.get("SAGEMAKER_TRAINING_MODULE"),
+        "hosts": resources["hosts"],
+        "hyperparameters": user_hyperparameters(hyperparameters),
+        "input_config_dir": CONFIG_DIR,
+        "input_data_config": config.input_data_config,
+        "input_dir": f"{ML}/input",
+        "instance_groups": [group["instance_group_name"] for group in groups],
+        "instance_groups_dict": {group["instance_group_name"]: group for group in groups},
+        "is_hetero": len(groups) > 1,
+        "is_master": resources["current_host"] == master,
+        "is_modelparallel_enabled": _is_modelparallel_enabled(observed.environment),
+        "is_smddpmprun_installed": False,
+        "is_smddprun_installed": False,
+        "job_name": observed.environment.get("TRAINING_JOB_NAME"),
+        "log_level": _log_level(hyperparameters, observed.environment),
+        "master_hostname": master,
+        "model_dir": MODEL_DIR,
+        "module_dir": str(hyperparameters.get("sagemaker_submit_directory", CODE_DIR)),
+        "module_name": _module_name(hyperparameters, observed.environment),
+        "network_interface_name": _network_interface(resources),
+        "num_cpus": observed.num_cpus,
+        "num_gpus": observed.num_gpus,
+        "num_neurons": num_neurons(config, observed),
+        "output_data_dir": OUTPUT_DATA_DIR,
+        "output_dir": OUTPUT_DIR,
+        "output_intermediate_dir": f"{OUTPUT_DIR}/intermediate",
+        "resource_config": resources,
+        "topology": resources.get("topology", []),
+        "user_entry_point": user_entry_point(hyperparameters, observed.environment),
     }
 
 
-def _flag(key: str) -> str:
-    if not key:
-        return ""
-    return f"--{key}" if len(key) > 1 else f"-{key}"
-
-
-def _argument(value: Json) -> str:
-    if isinstance(value, Mapping):
-        return ",".join(f"{key}={item}" for key, item in sorted(value.items()))
-    return "" if value is None else str(value)
+_SHORT_NAMES = {"hyperparameters": "hps", "additional_framework_parameters": "framework_params"}
+_WITHOUT_VARIABLE = frozenset(
+    {
+        "channel_input_dirs",
+        "distribution_hosts",
+        "is_master",
+        "is_modelparallel_enabled",
+        "is_smddpmprun_installed",
+        "is_smddprun_installed",
+        "job_name",
+        "master_hostname",
+        "topology",
+    }
+)
 
 
 def _variable(value: Json) -> str:
@@ -224,40 +266,67 @@ def _variable(value: Json) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def _module_name(program: str) -> str:
-    return program.removesuffix(".py")
+def _refuse_what_no_process_can_get(variables: Mapping[str, str], arguments: list[str]) -> None:
+    """What os.environ and execve do not take: the toolkit ends while it sets its variables, or starts the script."""
+    for name, value in variables.items():
+        if "=" in name:
+            raise FrameworkError(f"no variable can be called {name!r}, with a '=' in it: rename the hyperparameter")
+        if not (_is_representable(name) and _is_representable(value)):
+            raise FrameworkError(f"the variable {name!r} holds a character that no variable can: {value[:200]!r}")
+    for argument in arguments:
+        if not _is_representable(argument):
+            raise FrameworkError(f"an argument holds a character that no argument can: {argument[:200]!r}")
+
+
+def _is_representable(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False  # half of a surrogate pair, from a \ud800 in JSON
+
+
+def _instance_type(resources: Mapping[str, Json]) -> str:
+    return str(resources.get("current_instance_type", "local"))
+
+
+def _network_interface(resources: Mapping[str, Json]) -> str:
+    return str(resources.get("network_interface_name", NETWORK_INTERFACE))
+
+
+def _current_group(resources: Mapping[str, Json]) -> str:
+    return str(resources.get("current_group_name", HOMOGENEOUS_GROUP))
 
 
 def _current_group_hosts(resources: Mapping[str, Json]) -> list[str]:
-    current = resources.get("current_group_name", HOMOGENEOUS_GROUP)
-    for group in resources.get("instance_groups") or []:
-        if group["instance_group_name"] == current:
+    for group in resources.get("instance_groups", []):
+        if group["instance_group_name"] == _current_group(resources):
             return list(group["hosts"])
     return []
 
 
-def _distribution_hosts(config: HostConfig) -> list[str]:
-    groups = config.resource_config.get("instance_groups") or []
-    if not groups:
-        return list(config.resource_config["hosts"])
-    wanted = distribution_groups(config)
-    return [host for group in groups if group["instance_group_name"] in wanted for host in group["hosts"]]
+def _module_name(hyperparameters: Mapping[str, Json], environment: Mapping[str, str]) -> str:
+    """Any other entry point than a .py file is its own module name, and a missing one is 'None'."""
+    program = environment.get("SAGEMAKER_PROGRAM", str(hyperparameters.get("sagemaker_program")))
+    return program.removesuffix(".py")
 
 
-def _training_env(values: Mapping[str, Json], config: HostConfig, observed: Observed) -> dict[str, Json]:
-    """SM_TRAINING_ENV: the toolkit's public properties under their own names (environment.py properties)."""
-    renamed = {"hps": "hyperparameters", "framework_params": "additional_framework_parameters"}
-    left_out = {"channels", "user_args"}
-    master = leader(config)
-    return {
-        **{renamed.get(key, key): value for key, value in values.items() if key not in left_out},
-        "channel_input_dirs": {name: f"{DATA_DIR}/{name}" for name in config.input_data_config},
-        "distribution_hosts": _distribution_hosts(config),
-        "is_master": values["current_host"] == master,
-        "is_modelparallel_enabled": None,
-        "is_smddpmprun_installed": False,
-        "is_smddprun_installed": False,
-        "job_name": observed.job_name,
-        "master_hostname": master,
-        "topology": config.resource_config.get("topology", []),
-    }
+def _is_modelparallel_enabled(environment: Mapping[str, str]) -> bool | str | None:
+    """As environment.py works it out: not always a truth value."""
+    parameters = environment.get("SM_HP_MP_PARAMETERS")
+    return parameters and parameters != "{}"
+
+
+def _log_level(hyperparameters: Mapping[str, Json], environment: Mapping[str, str]) -> int:
+    """The hyperparameter's; the variable SAGEMAKER_CONTAINER_LOG_LEVEL does nothing but fail where it is no number."""
+    try:
+        int(environment.get("SAGEMAKER_CONTAINER_LOG_LEVEL", DEFAULT_LOG_LEVEL))
+    except ValueError as error:
+        raise FrameworkError(f"the variable SAGEMAKER_CONTAINER_LOG_LEVEL is not a number: {error}") from None
+    level = hyperparameters.get("sagemaker_container_log_level", DEFAULT_LOG_LEVEL)
+    if not isinstance(level, int):  # logging_config.py configure_logger compares it with a number
+        raise _framework_error("sagemaker_container_log_level", level, "a whole number, such as 20")
+    return level
+
+
+def _framework_error(key: str, value: Json, wanted: str) -> FrameworkError:
+    return FrameworkError(f"hyperparameter {key} is {value!r}, and the toolkit takes nothing but {wanted}")

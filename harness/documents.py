@@ -9,19 +9,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.contract import NETWORK_INTERFACE, Json
+from harness.contract import ML, NETWORK_INTERFACE, Json
 
-# Members of CreateTrainingJob that are enums (botocore's service model); their values change their case.
-_ENUMS = frozenset(
-    {
-        "TrainingInputMode",
-        "InputMode",
-        "S3DataType",
-        "S3DataDistributionType",
-        "CompressionType",
-        "RecordWrapperType",
-    }
-)
+# Members of a channel that are enums (botocore's service model); their values change their case.
+_ENUMS = frozenset({"InputMode", "S3DataType", "S3DataDistributionType", "CompressionType", "RecordWrapperType"})
 
 
 @dataclass(frozen=True)
@@ -83,12 +74,57 @@ def checkpoint_config(local_path: str) -> dict[str, Json]:
 
 
 def training_job_config(request: Mapping[str, Json], arn: str) -> dict[str, Json]:
-    """trainingjobconfig.json: nearly the CreateTrainingJob request, enums in upper snake case (dump of a real job)."""
-    return {**{key: _upper_enums(key, value) for key, value in request.items()}, "TrainingJobArn": arn}
+    """trainingjobconfig.json: the CreateTrainingJob request as the platform keeps it (dump of a real job).
+
+    Enums of channels are in upper snake case, TrainingInputMode is not; some members are there when not asked for.
+    """
+    completed = {
+        "EnableInterContainerTrafficEncryption": False,
+        "EnableManagedSpotTraining": False,
+        "EnableNetworkIsolation": False,
+        **request,
+        "AlgorithmSpecification": {"MetricDefinitions": [], **request["AlgorithmSpecification"]},
+        "OutputDataConfig": {"KmsKeyId": "", **request["OutputDataConfig"]},
+        "TrainingJobArn": arn,
+    }
+    if "InputDataConfig" in request:
+        completed["InputDataConfig"] = [_kept_channel(channel) for channel in request["InputDataConfig"]]
+    if "Tags" in request:
+        completed["BaseTags"] = request["Tags"]
+    return completed
+
+
+def init_config(request: Mapping[str, Json], current_host: str, groups: Sequence[HostGroup]) -> dict[str, Json]:
+    """init-config.json, by which the platform's own parts on a host know what to fetch (dump of a real job).
+
+    Seen in a job with File channels and checkpoints; without checkpoints the null is a guess after its other nulls.
+    """
+    (group,) = (group for group in groups if current_host in group.hosts)
+    default = request["AlgorithmSpecification"]["TrainingInputMode"]
+    channels = [_kept_channel(channel) for channel in request.get("InputDataConfig", [])]
+    checkpoints = request.get("CheckpointConfig")
+    return {
+        "inputMode": _upper_snake(default),
+        "channels": {
+            channel["ChannelName"]: _init_channel(channel, default)
+            for channel in channels
+            if group.name in channel["DataSource"]["S3DataSource"].get("InstanceGroupNames", [group.name])
+        },
+        "checkpointChannel": _init_checkpoints(checkpoints["S3Uri"]) if checkpoints else None,
+        "hostConfig": {
+            "clusterSize": sum(len(group.hosts) for group in groups),
+            "hostNumber": int(current_host.removeprefix("algo-")),
+        },
+        "enableAdditionalPlatformLoggingForCustomer": False,
+        "jobRunInfo": {"jobRunNumber": 1},
+    }
 
 
 def channel_manifest(prefix: str, uris: Iterable[str]) -> str:
-    """<channel>-manifest beside a channel: the key prefix, then every object, also those of other hosts' shards."""
+    """<channel>-manifest beside a channel: the key prefix, then every object, also those of other hosts' shards.
+
+    ``prefix`` is without its bucket, ``uris`` are s3:// URIs; checkpoints have one as well (dump of a real job).
+    """
     return "".join(f"{line}\n" for line in (prefix, *uris))
 
 
@@ -110,11 +146,60 @@ def platform_environment(
     }
 
 
-def _upper_enums(key: str, value: Json) -> Json:
+def _kept_channel(channel: Mapping[str, Json]) -> dict[str, Json]:
+    """A channel of the request as the platform keeps it: with its defaults, and its enums in upper snake case."""
+    kept: dict[str, Json] = _upper_enums({"CompressionType": "None", "RecordWrapperType": "None", **channel})
+    return kept
+
+
+def _init_channel(channel: Mapping[str, Json], default_input_mode: str) -> dict[str, Json]:
+    source = channel["DataSource"]["S3DataSource"]
+    shuffle = channel.get("ShuffleConfig")
+    return {
+        "s3DataSource": {
+            "s3DataType": source["S3DataType"],
+            "s3Uri": source["S3Uri"],
+            "s3DataDistributionType": source["S3DataDistributionType"],
+            "attributeNames": source.get("AttributeNames"),
+        },
+        "fileSystemDataSource": None,
+        "compressionType": channel["CompressionType"],
+        "recordWrapper": channel["RecordWrapperType"],
+        "shuffleConfig": {"seed": shuffle["Seed"]} if shuffle else None,
+        "inputMode": channel.get("InputMode", _upper_snake(default_input_mode)),
+        "sharded": source["S3DataDistributionType"] == "SHARDED_BY_S3_KEY",
+    }
+
+
+def _init_checkpoints(uri: str) -> dict[str, Json]:
+    """The checkpoints as a channel; ``outputPath`` is the default, also where the job sets another LocalPath."""
+    return {
+        "name": "checkpoints",
+        "channel": {
+            "s3DataSource": {
+                "s3DataType": "S3_PREFIX",
+                "s3Uri": uri,
+                "s3DataDistributionType": None,
+                "attributeNames": None,
+            },
+            "fileSystemDataSource": None,
+            "compressionType": None,
+            "recordWrapper": None,
+            "shuffleConfig": None,
+            "inputMode": "FILE",
+            "sharded": False,
+        },
+        "outputPath": f"{ML}/checkpoints",
+        "allowEmpty": True,
+    }
+
+
+def _upper_enums(value: Json, key: str = "") -> Json:
     if isinstance(value, Mapping):
-        return {inner: _upper_enums(inner, item) for inner, item in value.items()}
-    if isinstance(value, list):
-        return [_upper_enums(key, item) for item in value]
-    if key in _ENUMS and isinstance(value, str):
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", value.replace("S3", "S3_")).upper().replace("__", "_")
-    return value
+        return {inner: _upper_enums(item, inner) for inner, item in value.items()}
+    return _upper_snake(value) if key in _ENUMS else value
+
+
+def _upper_snake(value: str) -> str:
+    """``ShardedByS3Key`` → ``SHARDED_BY_S3_KEY``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", value).upper()

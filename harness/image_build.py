@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 REPOSITORY = "harness-pytorch"
 BASE = "debian:bookworm-slim"
 CONTEXT = Path(__file__).parent
-MODULES = ("__init__.py", "contract.py")  # of the package, that the programs in the image share with us
+# Modules of the package that the programs in the image share with us.
+MODULES = ("__init__.py", "contract.py", "hyperparameters.py")
 BUILD_SECONDS = 3600  # without a word from the builder
 PULL_SECONDS = 20  # without a word from the registry: a closed network shall fail fast
 FREE_BYTES = 8 * 10**9

@@ -99,6 +99,7 @@ def plan_training(
                 for path, content in {
                     contract.RESOURCE_CONFIG_FILE: documents.resource_config(name, groups),
                     contract.INPUT_DATA_CONFIG_FILE: documents.input_data_config(_channel_configs(job, group)),
+                    contract.INIT_CONFIG_FILE: documents.init_config(request, name, groups),
                     **_common_files(job, request, arn),
                 }.items()
             },

@@ -241,6 +241,7 @@ def test_sm_variables_are_those_of_the_toolkit(workplace: Workplace) -> None:
     job = workplace.job(
         """
         import json, os, subprocess, sys
+        assert os.environ.pop("SM_DLC_TORCH_VERSION")  # the PyTorch layer's, see test_toolkit_parity.py
         ours = {k: v for k, v in os.environ.items() if k.startswith("SM_")}
         bare = {k: v for k, v in os.environ.items() if not k.startswith("SM_")}
         code = "import json; from sagemaker_training import environment as e;"

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from harness.image.programs.rendezvous import HostLost, Leader, follow
+from harness.image.programs.rendezvous import Follower, HostLost, Leader
 
 LOOPBACK = "127.0.0.1"
 
@@ -19,6 +19,10 @@ LOOPBACK = "127.0.0.1"
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(8) as threads:
         yield threads
+
+
+def follow(leader: str, host: str, seconds: float, port: int) -> None:
+    Follower(leader, host, seconds, port).wait()
 
 
 def leader_of(*followers: str) -> Leader:
@@ -172,3 +176,60 @@ def test_a_leader_that_cannot_be_reached_is_named_with_the_reason() -> None:
 
     with pytest.raises(HostLost, match=rf"{LOOPBACK} was not reached within 0\.2 s: .*refused"):
         follow(LOOPBACK, "algo-2", 0.2, port)
+
+
+def test_a_follower_that_has_ended_its_own_script_is_not_lost(pool: ThreadPoolExecutor) -> None:
+    lost: list[str] = []
+    noticed = threading.Event()
+
+    def remember(host: str) -> None:
+        lost.append(host)
+        noticed.set()
+
+    leader = leader_of("algo-2", "algo-3")
+    second = pool.submit(Follower, LOOPBACK, "algo-2", 10, leader.port)
+    third = connect(leader, "algo-3")
+    leader.wait_for_followers(10)
+    leader.watch(remember)
+
+    second.result(10).dismiss()
+    time.sleep(0.1)
+    before = list(lost)
+    third.close()
+
+    assert noticed.wait(5)
+    assert before == []
+    assert lost == ["algo-3"]
+    leader.dismiss()
+
+
+def test_a_follower_that_ends_before_the_watch_begins_is_not_lost(pool: ThreadPoolExecutor) -> None:
+    lost: list[str] = []
+    leader = leader_of("algo-2")
+    follower = pool.submit(Follower, LOOPBACK, "algo-2", 10, leader.port)
+    follower.result(10).dismiss()
+
+    leader.wait_for_followers(10)
+    leader.watch(lost.append)
+    time.sleep(0.1)
+
+    assert lost == []
+    leader.dismiss()
+
+
+@pytest.mark.parametrize("word", [True, False], ids=["ended", "lost"])
+def test_a_follower_with_a_script_of_its_own_tells_a_leader_that_ended_from_one_that_is_lost(
+    pool: ThreadPoolExecutor, *, word: bool
+) -> None:
+    lost: list[str] = []
+    with socket.create_server((LOOPBACK, 0)) as server:
+        follower = pool.submit(Follower, LOOPBACK, "algo-2", 10, server.getsockname()[1]).result(10)
+        connection, _ = server.accept()
+        follower.watch(lost.append)
+        if word:
+            connection.sendall(b"over\n")
+        connection.close()
+        time.sleep(0.2)
+
+        assert lost == ([] if word else [LOOPBACK])
+        follower.dismiss()  # of a leader that is gone: nothing happens

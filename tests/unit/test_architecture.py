@@ -1,7 +1,7 @@
 """The shape of the code, held by reading it: what may import what, and how long things get.
 
 P pure core ← E edges ← S stories ← F faces: a module imports its own layer and those below, never one above.
-I is what runs inside the image, where of all this only `contract` exists.
+I is what runs inside the image, where of all this only the modules of SHARED_WITH_THE_IMAGE exist.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from harness import image_build
 
 REPOSITORY = Path(__file__).parents[2]
 HARNESS = REPOSITORY / "harness"
@@ -24,9 +26,11 @@ LAYERS = {
         "contract",
         "deadline",
         "describe",
+        "differences",
         "documents",
         "endpoint_log",
         "errors",
+        "hyperparameters",
         "instance_types",
         "job",
         "labels",
@@ -68,9 +72,9 @@ LAYERS = {
 MODULES = sorted(HARNESS.glob("*.py"))
 PROGRAMS = sorted((HARNESS / "image").rglob("*.py"))
 OURS = [*MODULES, *PROGRAMS, *sorted((REPOSITORY / "mnist_job").rglob("*.py"))]
+SHARED_WITH_THE_IMAGE = {Path(name).stem for name in image_build.MODULES} - {"__init__"}
 TOOLKITS = {"sagemaker_inference", "sagemaker_pytorch_serving_container", "sagemaker_training", "torch", "ts"}
-PURE_STANDARD_LIBRARY_ONLY = {
-    "contract",
+PURE_STANDARD_LIBRARY_ONLY = SHARED_WITH_THE_IMAGE | {
     "errors",
     "instance_types",
     "job",
@@ -153,10 +157,10 @@ def test_subprocesses_are_started_by_one_module() -> None:
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=relative)
-def test_programs_of_the_image_import_the_contract_each_other_and_toolkits_only(path: Path) -> None:
+def test_programs_of_the_image_import_what_is_shared_with_them_each_other_and_toolkits_only(path: Path) -> None:
     others = {module.split(".")[0] for module, _ in imports(path)} - set(sys.stdlib_module_names) - {"harness"}
 
-    assert harness_modules(path) <= {"contract", "image"}
+    assert harness_modules(path) <= {*SHARED_WITH_THE_IMAGE, "image"}
     assert others <= TOOLKITS
 
 

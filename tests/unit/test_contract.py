@@ -1,4 +1,4 @@
-"""What a host is given and gives back, held to the facts of the platform and of AWS's toolkit."""
+"""What a host makes of what it is given, said by example; tests/docker/test_toolkit_parity.py holds it to AWS's own."""
 
 from __future__ import annotations
 
@@ -11,38 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import contract, documents
-from harness.contract import HostConfig, Observed
+from harness.contract import FrameworkError, HostConfig, Observed
 from harness.documents import ChannelConfig, HostGroup
+from harness.hyperparameters import user_hyperparameters
+from tests.generated_jobs import FINITE_VALUES
 
 HOSTS = ("algo-1", "algo-2")
 GROUP = HostGroup(contract.HOMOGENEOUS_GROUP, "ml.p2.xlarge", HOSTS)
-NASTY = [
-    "",
-    " ",
-    "'",
-    '"',
-    "\\",
-    "\n",
-    "$HOME",
-    "`id`",
-    "a b",
-    "--flag",
-    "-",
-    "true",
-    "null",
-    "1",
-    "é",
-    "日本",
-    "[",
-    "{}",
-    "\x00",
-]
-TEXTS = st.one_of(st.sampled_from(NASTY), st.text())
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-    max_leaves=6,
-)
 
 
 def config(
@@ -63,49 +38,6 @@ def environment(hyperparameters: dict[str, Any] | None = None, **more: Any) -> d
 
 def group(name: str, *hosts: str) -> dict[str, Any]:
     return {"instance_group_name": name, "instance_type": "ml.p2.xlarge", "hosts": list(hosts)}
-
-
-# The platform's documents.
-
-
-def test_the_resource_config_has_the_shape_seen_in_real_jobs() -> None:
-    assert documents.resource_config("algo-2", [GROUP]) == {
-        "current_host": "algo-2",
-        "current_instance_type": "ml.p2.xlarge",
-        "current_group_name": "homogeneousCluster",
-        "hosts": ["algo-1", "algo-2"],
-        "instance_groups": [
-            {
-                "instance_group_name": "homogeneousCluster",
-                "instance_type": "ml.p2.xlarge",
-                "hosts": ["algo-1", "algo-2"],
-            }
-        ],
-        "network_interface_name": "eth0",
-    }
-
-
-def test_the_input_data_config_tells_modes_and_no_place() -> None:
-    assert documents.input_data_config([ChannelConfig("training")]) == {
-        "training": {
-            "TrainingInputMode": "File",
-            "S3DistributionType": "FullyReplicated",
-            "RecordWrapperType": "None",
-        }
-    }
-    assert documents.input_data_config([]) == {}
-
-
-def test_the_platform_sets_its_own_variables_and_no_sm_ones() -> None:
-    arn = "arn:aws:sagemaker:us-west-2:000000000000:training-job/mnist"
-
-    variables = documents.platform_environment("Mnist", arn, "us-west-2", {"MINE": "$x"})
-
-    assert variables["TRAINING_JOB_NAME"] == "Mnist"
-    assert variables["TRAINING_JOB_ARN"] == arn
-    assert variables["AWS_REGION"] == "us-west-2"
-    assert variables["MINE"] == "$x"
-    assert not [name for name in variables if name.startswith("SM_")]
 
 
 # Encoding of SM_* variables.
@@ -218,65 +150,11 @@ def test_the_training_environment_is_one_document_of_all() -> None:
     assert "channels" not in document
 
 
-# Command line.
-
-
-@pytest.mark.parametrize(
-    ("value", "argument"),
-    [
-        ("gloo", "gloo"),
-        (True, "True"),
-        (None, ""),
-        ([1, 2], "[1, 2]"),
-        ({"b": [1, 2], "a": 1}, "a=1,b=[1, 2]"),
-        (0.5, "0.5"),
-    ],
-)
-def test_an_argument_is_the_python_text_of_its_value(value: object, argument: str) -> None:
-    assert contract.command_line_arguments({"key": value}) == ["--key", argument]
-
-
-def test_arguments_are_sorted_by_key_and_a_single_letter_gets_one_hyphen() -> None:
-    assert contract.command_line_arguments({"lr": 0.1, "e": 3, "batch-size": 64}) == [
-        "--batch-size",
-        "64",
-        "-e",
-        "3",
-        "--lr",
-        "0.1",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("raw", "value"), [('"gloo"', "gloo"), ("gloo", "gloo"), ("6", 6), ("true", True), ("null", None), ("", ""), (7, 7)]
-)
-def test_a_hyperparameter_is_read_as_json_where_it_is_json(raw: object, value: object) -> None:
-    assert contract.read_hyperparameters({"x": raw}) == {"x": value}
-
-
-@given(st.dictionaries(TEXTS, VALUES, max_size=5))
-def test_hyperparameters_come_back_from_their_encoding_as_they_were(values: dict[str, Any]) -> None:
-    encoded = {key: json.dumps(value) for key, value in values.items()}
-
-    assert contract.read_hyperparameters(encoded) == values
-
-
-@given(st.dictionaries(st.text(min_size=1), VALUES, max_size=5))
-def test_every_user_hyperparameter_is_one_flag_and_one_argument(values: dict[str, Any]) -> None:
-    user = contract.user_hyperparameters(values)
-
-    arguments = contract.command_line_arguments(values)
-
-    assert [flag.lstrip("-") for flag in arguments[::2]] == [key.lstrip("-") for key in sorted(user)]
-    assert len(arguments) == 2 * len(user)
-    assert all(isinstance(argument, str) for argument in arguments)
-
-
-@given(st.dictionaries(st.text(min_size=1), VALUES, max_size=5))
+@given(st.dictionaries(st.from_regex("[a-z]{1,8}", fullmatch=True), st.lists(FINITE_VALUES), max_size=5))
 def test_sm_hps_is_the_user_hyperparameters_in_json(values: dict[str, Any]) -> None:
     variables = environment(values)
 
-    assert json.loads(variables["SM_HPS"]) == contract.user_hyperparameters(values)
+    assert json.loads(variables["SM_HPS"]) == user_hyperparameters(values)
     assert all(isinstance(value, str) for value in variables.values())
 
 
@@ -309,6 +187,102 @@ def test_a_flag_that_is_off_distributes_nothing() -> None:
     assert contract.distribution_groups(config({"sagemaker_mpi_enabled": False})) == []
 
 
+def test_hosts_of_a_distribution_are_those_of_its_groups_in_file_order() -> None:
+    groups = [group("a", "algo-1"), group("b", "algo-3", "algo-2")]
+    named = {"sagemaker_distribution_instance_groups": ["b"]}
+
+    assert contract.distribution_hosts(config(named, instance_groups=groups)) == ["algo-3", "algo-2"]
+    assert contract.distribution_hosts(config(instance_groups=groups)) == []
+    assert contract.distribution_hosts(config(instance_groups=[])) == ["algo-1", "algo-2"]
+
+
+# What the toolkit sets for itself, and the script inherits.
+
+
+def inherited(hyperparameters: dict[str, Any] | None = None, **variables: str) -> dict[str, str]:
+    return contract.inherited_variables(config(hyperparameters), Observed(num_cpus=4, environment=variables))
+
+
+def test_the_pytorch_layer_names_the_leader_and_the_network_for_torch() -> None:
+    variables = inherited()
+
+    assert (variables["MASTER_ADDR"], variables["MASTER_PORT"]) == ("algo-1", "7777")
+    assert variables["NCCL_SOCKET_IFNAME"] == "eth0"
+    assert (variables["NCCL_IB_DISABLE"], variables["NCCL_DEBUG"]) == ("1", "WARN")
+
+
+def test_host_job_and_region_are_told_without_sm_too() -> None:
+    variables = inherited({"sagemaker_job_name": "mnist-1", "sagemaker_region": "us-west-2"})
+
+    assert variables["CURRENT_HOST"] == "algo-1"
+    assert variables["SAGEMAKER_JOB_NAME"] == "mnist-1"
+    assert variables["SAGEMAKER_REGION"] == "us-west-2"
+
+
+def test_the_platforms_region_is_not_the_toolkits() -> None:
+    assert inherited(AWS_REGION="us-west-2")["SAGEMAKER_REGION"] == ""
+    assert inherited(AWS_DEFAULT_REGION="us-west-2")["SAGEMAKER_REGION"] == "us-west-2"
+
+
+def test_the_version_of_torch_is_told_where_there_is_torch() -> None:
+    there = Observed(num_cpus=4, torch_version="1.13.0a0")
+
+    assert contract.inherited_variables(config(), there)["SM_DLC_TORCH_VERSION"] == "1.13.0a0"
+    assert "SM_DLC_TORCH_VERSION" not in inherited()
+
+
+# What turns the toolkit's head.
+
+
+def test_a_program_in_the_variables_comes_before_the_hyperparameter() -> None:
+    observed = Observed(num_cpus=4, environment={"SAGEMAKER_PROGRAM": "other.sh"})
+
+    variables = contract.sm_environment(config(), observed)
+
+    assert (variables["SM_USER_ENTRY_POINT"], variables["SM_MODULE_NAME"]) == ("other.sh", "other.sh")
+
+
+def test_a_job_without_a_program_has_a_module_of_the_name_none() -> None:
+    variables = contract.sm_environment(HostConfig(config().resource_config, {}, {}), Observed(num_cpus=4))
+
+    assert (variables["SM_USER_ENTRY_POINT"], variables["SM_MODULE_NAME"]) == ("", "None")
+
+
+def test_neuron_cores_of_a_trn2_are_known_by_heart() -> None:
+    assert environment(current_instance_type="ml.trn2.48xlarge")["SM_NUM_NEURONS"] == "64"
+    assert environment()["SM_NUM_NEURONS"] == "0"
+
+
+@pytest.mark.parametrize("level", ["INFO", None, 20.5])
+def test_a_log_level_that_is_no_whole_number_ends_the_toolkit(level: object) -> None:
+    with pytest.raises(FrameworkError, match=r"sagemaker_container_log_level is .* whole number"):
+        environment({"sagemaker_container_log_level": level})
+
+
+@pytest.mark.parametrize("groups", [None, 7, True])
+def test_distribution_groups_that_are_no_list_end_the_toolkit(groups: object) -> None:
+    with pytest.raises(FrameworkError, match="sagemaker_distribution_instance_groups"):
+        contract.leader(config({"sagemaker_distribution_instance_groups": groups}))
+
+
+def test_a_job_name_that_reads_as_a_number_ends_the_toolkit() -> None:
+    with pytest.raises(FrameworkError, match="sagemaker_job_name is 2024"):
+        inherited({"sagemaker_job_name": 2024})
+
+
+@pytest.mark.parametrize(
+    "hyperparameters", [{"a=b": 1}, {"a\0": 1}, {"a": "\0"}, {"a": "\ud800"}, {"\ud800": 1}, {"a": {"b": "\0"}}]
+)
+def test_what_no_process_can_be_given_ends_the_toolkit(hyperparameters: dict[str, Any]) -> None:
+    with pytest.raises(FrameworkError, match=r"no variable can|no argument can"):
+        environment(hyperparameters)
+
+
+def test_names_that_differ_in_case_only_share_a_variable_and_the_last_one_wins() -> None:
+    assert environment({"lr": 1, "LR": 2})["SM_HP_LR"] == "2"
+    assert environment({"LR": 2, "lr": 1})["SM_HP_LR"] == "1"
+
+
 # What comes back.
 
 
@@ -319,3 +293,16 @@ def test_a_failed_script_is_worded_as_the_toolkit_words_it() -> None:
         'ExecuteUserScriptError:\nExitCode 3\nErrorMessage "ValueError: x"\nCommand "python3 mnist.py --name \'a b\'"'
     )
     assert 'ExtraInfo "rank 1"\nCommand' in contract.script_failure(3, "x", command, "rank 1")
+
+
+def test_a_command_that_was_killed_is_said_to_have_lacked_memory() -> None:
+    hint = "OutOfMemory: Process killed by SIGKILL (signal 9)"
+
+    assert f'ExtraInfo "{hint}"\nCommand' in contract.script_failure(137, "", "python3 x.py")
+    assert f'ExtraInfo "{hint}\nrank 1"\nCommand' in contract.script_failure(137, "", "python3 x.py", "rank 1")
+
+
+def test_a_failed_installation_has_the_name_of_the_toolkits_error() -> None:
+    failure = contract.script_failure(1, "ERROR: no", "pip install .", error="InstallModuleError")
+
+    assert failure.startswith("InstallModuleError:\nExitCode 1\n")

@@ -48,6 +48,7 @@ def test_every_host_gets_the_documents_of_a_real_job_and_nothing_else() -> None:
     for host in plan().hosts:
         assert sorted(host.files) == [
             f"{CONFIG}/hyperparameters.json",
+            f"{CONFIG}/init-config.json",
             f"{CONFIG}/inputdataconfig.json",
             f"{CONFIG}/metric-definition-regex.json",
             f"{CONFIG}/resourceconfig.json",

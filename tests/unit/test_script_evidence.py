@@ -129,3 +129,99 @@ def test_a_rank_that_ends_without_a_traceback_is_the_one_the_launcher_blames(bla
 
     assert evidence.cause()[0] == 1
     assert evidence.error_message() == "no labels in the data"
+
+
+GLOO_LOST = "RuntimeError: [./gloo/transport/tcp/pair.cc:598] Connection closed by peer [172.19.0.3]:48287"
+TORCHRUN = [
+    "ERROR:torch.distributed.elastic.multiprocessing.api:failed (exitcode: {code}) local_rank: 0 (pid: 9) of binary: x",
+    *traceback("torch.distributed.elastic.multiprocessing.errors.ChildFailedError: "),
+    "============================================================",
+    "train.py FAILED",
+    "------------------------------------------------------------",
+    "Failures:",
+    "[1]:",
+    "  rank      : 3 (local_rank: 1)",
+    "  exitcode  : 1 (pid: 10)",
+    "  traceback : To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html",
+    "------------------------------------------------------------",
+    "Root Cause (first observed failure):",
+    "[0]:",
+    "  rank      : 2 (local_rank: 0)",
+    "  exitcode  : {code} (pid: 9)",
+    "  error_file: <N/A>",
+    "  traceback : {why}",
+    "============================================================",
+]
+
+
+def torchrun(code: int, why: str = "To enable traceback see: …") -> list[str]:
+    """What torchrun says when a rank has failed."""
+    return [line.format(code=code, why=why) for line in TORCHRUN]
+
+
+def test_under_torchrun_the_cause_is_the_ranks_own_traceback_and_the_rank_the_one_it_blames() -> None:
+    found = evidence("epoch 1", *traceback("ValueError: mine"), *torchrun(1))
+
+    assert found.cause() == (2, [HEAD, FRAME, "    main()", "ValueError: mine"])
+    assert not found.is_consequence()
+
+
+def test_under_torchrun_a_rank_that_was_taken_along_does_not_hide_the_cause() -> None:
+    found = evidence(*traceback("ValueError: mine"), *traceback(GLOO_LOST), *torchrun(1))
+
+    assert found.error_message() == "ValueError: mine"
+
+
+@pytest.mark.parametrize("error", [GLOO_LOST, "RuntimeError: Broken pipe", "RuntimeError: Socket Timeout"])
+def test_a_host_that_was_only_taken_along_knows(error: str) -> None:
+    found = evidence(*traceback(error), *torchrun(1))
+
+    assert found.is_consequence()
+    assert found.error_message() == error
+
+
+def test_a_rank_of_torchrun_that_was_killed_is_told_by_its_signal() -> None:
+    found = evidence("epoch 1", *torchrun(-9, "Signal 9 (SIGKILL) received by PID 9"))
+
+    assert found.cause() == (2, ["Signal 9 (SIGKILL) received by PID 9"])
+    assert not found.is_consequence()
+
+
+def test_a_rank_of_torchrun_that_exits_with_words_is_told_by_them_and_not_by_torchruns() -> None:
+    found = evidence("no labels in the data", *torchrun(1))
+
+    assert found.cause() == (2, [])
+    assert found.error_message() == "no labels in the data"
+
+
+def test_a_rank_without_a_traceback_comes_before_those_it_took_along() -> None:
+    found = evidence("[1]<stderr>:no labels", *traceback(LOST, 0), "Process name: 1", "Exit code: 3")
+
+    assert found.cause() == (1, ["no labels"])
+    assert found.exit_code == 3
+
+
+def test_a_traceback_that_pip_quotes_is_read_without_its_indentation() -> None:
+    quoted = [f"      {line}" for line in traceback("ValueError: no version")]
+
+    found = evidence("error: subprocess-exited-with-error", *quoted, "      [end of output]", "note: not pip's error")
+
+    assert found.cause() == (None, [HEAD, FRAME, "    main()", "ValueError: no version"])
+
+
+def test_a_rank_that_mpirun_saw_killed_is_told_by_its_signal() -> None:
+    found = evidence(
+        "[1,0]<stdout>:epoch 1",
+        "a non-zero exit code. Per user-direction, the job has been aborted.",
+        "mpirun noticed that process rank 1 with PID 14 on node algo-2 exited on signal 9 (Killed).",
+    )
+
+    assert found.cause() == (1, ["exited on signal 9 (Killed)"])
+
+
+def test_a_rank_that_said_nothing_is_not_given_the_words_of_its_launcher() -> None:
+    found = evidence(
+        *traceback(LOST, 0), *traceback("RuntimeError: Horovod detected"), "Process name: 1", "Exit code: 255"
+    )
+
+    assert found.error_message() == "rank 1 ended without a word"

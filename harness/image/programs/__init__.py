@@ -1,1 +1,1 @@
-"""Programs of the image. They run inside a host and import nothing of the harness but `harness.contract`."""
+"""Programs of the image. They run inside a host and import nothing of the harness but `contract`, `hyperparameters`."""

@@ -1,13 +1,54 @@
-"""The command that starts the user's script on one host or on all of them. Pure."""
+"""How the user's script is started on one host or on all of them: which launcher, and its command. Pure."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
-from harness.contract import Json
+from harness import contract
+from harness.contract import HostConfig, Json
+from harness.hyperparameters import read_hyperparameters
 
-PYTHON = "python3"
+PLAIN, MPI, TORCH_DISTRIBUTED = "plain", "mpi", "torch_distributed"
+
+# In the order in which AWS's PyTorch container looks for them (sagemaker-pytorch-training, training.py).
+_RUNNERS = {
+    "sagemaker_mpi_enabled": MPI,
+    "sagemaker_pytorch_ddp_enabled": "pytorchddp",
+    "sagemaker_torch_distributed_enabled": TORCH_DISTRIBUTED,
+    "sagemaker_distributed_dataparallel_enabled": "smdistributed",
+    "sagemaker_pytorch_xla_multi_worker_enabled": "pytorchxla",
+}
+_PLAYED = (MPI, TORCH_DISTRIBUTED)
+# What horovodrun keeps to the leader, by regular expression (horovod 0.28.1, runner/common/util/env.py).
+_NOT_FORWARDED = re.compile(r"BASH_FUNC_.*|OLDPWD|.*CUDA_VISIBLE_DEVICES")
+
+
+class Unsupported(Exception):
+    """The job cannot be launched as it asks to be; the text is for its FailureReason."""
+
+
+def choose_runner(config: HostConfig) -> str:
+    """What starts the script on this host: PLAIN, MPI or TORCH_DISTRIBUTED.
+
+    A host outside the distributed instance groups runs the script alone. Raises `Unsupported` for AWS's own
+    libraries, which exist for its GPU and Trainium instances only.
+    """
+    group = config.resource_config.get("current_group_name", contract.HOMOGENEOUS_GROUP)
+    if group not in contract.distribution_groups(config):
+        return PLAIN
+    hyperparameters = read_hyperparameters(config.hyperparameters)
+    flag = next((flag for flag in _RUNNERS if hyperparameters.get(flag)), None)
+    if flag is None:
+        return PLAIN
+    if _RUNNERS[flag] not in _PLAYED:
+        msg = (
+            f"distribution {_RUNNERS[flag]!r} (hyperparameter {flag!r}) is not emulated, as it needs AWS's own "
+            "libraries and accelerators: use 'torch_distributed' or 'mpi' for a local run"
+        )
+        raise Unsupported(msg)
+    return _RUNNERS[flag]
 
 
 def own_cores(cores: Sequence[int], numbers: Sequence[int]) -> list[int]:
@@ -18,9 +59,23 @@ def own_cores(cores: Sequence[int], numbers: Sequence[int]) -> list[int]:
     return sorted({cores[number % len(cores)] for number in numbers})
 
 
-def tuning(controller: str) -> dict[str, str]:
-    """Variables that let hosts of one machine train faster together; a user's own come first."""
-    if controller != "mpi":
+def on_own_cores(command: Sequence[str], *, own_cores: bool) -> list[str]:
+    """``command``, with ``own_cores`` on its host's share of the cores.
+
+    Only the script is held to them, not `horovodrun`: that starts 0.4 s sooner on all cores.
+    """
+    return [*(["on-own-cores"] if own_cores else []), *command]
+
+
+def tuning(launcher: str) -> dict[str, str]:
+    """Variables that let hosts of one machine train faster together; a user's own come first.
+
+    ``launcher`` is 'gloo' or 'mpi' (horovodrun), or TORCH_DISTRIBUTED.
+    """
+    if launcher == TORCH_DISTRIBUTED:
+        # torchrun looks after its ranks every 5 s, so a job would end, or fail, up to 5 s late.
+        return {"PET_MONITOR_INTERVAL": "0.1"}
+    if launcher != "mpi":
         return {}  # over gloo waiting threads sleep, and waking them costs more than any cycle time wins back
     return {
         # A rank that waits in MPI spins, on the core that its own training thread needs.
@@ -31,17 +86,18 @@ def tuning(controller: str) -> dict[str, str]:
     }
 
 
-def script_command(entry_point: str, arguments: Sequence[str], *, own_cores: bool) -> list[str]:
-    """One process of the script, run from /opt/ml/code; with ``own_cores`` on its host's share of the cores.
-
-    Only the script is held to them, not what launches it: `horovodrun` starts 0.4 s sooner on all cores.
-    """
-    return [*(["on-own-cores"] if own_cores else []), PYTHON, entry_point, *arguments]
-
-
 def processes_per_host(hyperparameters: Mapping[str, Json], num_gpus: int) -> int:
     """What the job asks for, else one per GPU, else 1: never one per CPU (toolkit, runner.py)."""
     return int(hyperparameters.get("sagemaker_mpi_num_of_processes_per_host") or num_gpus or 1)
+
+
+def torchrun_command(hosts: Sequence[str], current_host: str, per_host: int, script: Sequence[str]) -> list[str]:
+    """``torchrun`` for ``current_host``, one of ``hosts``, of which the first leads (toolkit, torch_distributed.py)."""
+    command = ["torchrun", "--nnodes", str(len(hosts)), "--nproc_per_node", str(per_host)]
+    if len(hosts) > 1:
+        command += ["--master_addr", hosts[0], "--master_port", contract.MASTER_PORT]
+        command += ["--node_rank", str(hosts.index(current_host))]
+    return [*command, *script]
 
 
 def horovodrun_command(
@@ -69,19 +125,26 @@ def horovodrun_command(
         "--start-timeout",
         str(start_seconds),
     ]
-    if controller == "mpi" and custom_mpi_options:
-        command.append(f"--mpi-args={shlex.join(mpirun_options(custom_mpi_options))}")
+    if controller == "mpi" and (options := mpirun_options(custom_mpi_options)):
+        command.append(f"--mpi-args={shlex.join(options)}")
     return [*command, *script]
 
 
+def carrying(environment: Mapping[str, str], script: Sequence[str]) -> list[str]:
+    """``script``, given those variables that `horovodrun` would not forward to its ranks."""
+    kept_back = [f"{name}={value}" for name, value in environment.items() if _NOT_FORWARDED.match(name)]
+    return ["env", *kept_back, *script] if kept_back else list(script)
+
+
+def mpi_variables(custom_mpi_options: str) -> dict[str, str]:
+    """What the toolkit's mpirun sets for every rank (mpi.py).
+
+    ``--NCCL_DEBUG X`` is the one of custom_mpi_options that the toolkit interprets.
+    """
+    given = re.findall(r"(?:^|\s)--NCCL_DEBUG[\s=](\S+)", custom_mpi_options)
+    return {"NCCL_DEBUG": given[-1] if given else "INFO", "NCCL_MIN_NRINGS": "4"}
+
+
 def mpirun_options(custom_mpi_options: str) -> list[str]:
-    """custom_mpi_options as mpirun takes them: ``--NCCL_DEBUG X`` is the one the toolkit interprets (mpi.py)."""
-    words = custom_mpi_options.split()
-    options: list[str] = []
-    while words:
-        word = words.pop(0)
-        if word == "--NCCL_DEBUG" and words:
-            options += ["-x", f"NCCL_DEBUG={words.pop(0)}"]
-        else:
-            options.append(word)
-    return options
+    """custom_mpi_options as mpirun takes them: split at white space, without what is among `mpi_variables`."""
+    return re.sub(r"(^|\s)--NCCL_DEBUG[\s=]\S+", " ", custom_mpi_options).split()

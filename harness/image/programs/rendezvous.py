@@ -1,12 +1,14 @@
 """How the hosts of one job find each other and end together.
 
-Every follower keeps one connection to the leader: it says 'ready <host>' once its sshd is up, and the leader
-says 'over' when the script is. A connection that breaks without that word means its other end is gone,
-so a lost host is noticed at once, in both directions. The toolkit polls and sleeps instead (mpi.py): 30 s and more.
+Every follower keeps one connection to the leader: it says 'ready <host>' once it can do its part, and the leader
+says 'over' when its script is. A follower that runs a script of its own says 'over' when that has ended.
+A connection that breaks without that word means its other end is gone, so a lost host is noticed at once, in both
+directions. The toolkit polls and sleeps instead (mpi.py): 30 s and more.
 """
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import threading
@@ -14,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 
 PORT = 7299
+_OVER = "over"
 _SECONDS_FOR_A_WORD = 5.0  # a host says that it is ready as soon as it is connected
 
 
@@ -62,17 +65,21 @@ class Leader:
 
     def _watch(self, selector: selectors.BaseSelector, lost: Callable[[str], None]) -> None:
         with selector:
-            # Followers say nothing after 'ready': readable means gone.
-            gone = [str(key.data) for key, _ in selector.select()]
-        if gone and not self._dismissed:
-            lost(gone[0])
+            while selector.get_map():
+                for key, _ in selector.select():
+                    if _read_line(self._connections[key.data]) == _OVER:
+                        selector.unregister(key.fileobj)
+                        continue
+                    if not self._dismissed:
+                        lost(str(key.data))
+                    return
 
     def dismiss(self) -> None:
         """Let every follower end."""
         self._dismissed = True
         for connection in self._connections.values():
             try:
-                connection.sendall(b"over\n")
+                connection.sendall(f"{_OVER}\n".encode())
             except OSError:
                 continue  # that host is gone already; its own exit tells the platform so
             finally:
@@ -80,17 +87,37 @@ class Leader:
         self._listener.close()
 
 
-def follow(leader: str, host: str, seconds: float, port: int = PORT) -> None:
-    """Report ``host`` as ready and return when the leader says that the job is over.
+class Follower:
+    """A follower's end of its connection, for a host that runs a script of its own."""
 
-    Raises `HostLost` when the leader cannot be reached in ``seconds``, or goes away.
-    """
-    with _connect(leader, seconds, port) as connection:
-        connection.sendall(f"ready {host}\n".encode())
-        connection.settimeout(None)
-        line = _read_line(connection)
-    if line != "over":
-        raise HostLost(f"lost {leader}, the host that leads the job")
+    def __init__(self, leader: str, host: str, seconds: float, port: int = PORT) -> None:
+        """Report ``host`` as ready. Raises `HostLost` when ``leader`` cannot be reached in ``seconds``."""
+        self._leader = leader
+        self._dismissed = False
+        self._connection = _connect(leader, seconds, port)
+        self._connection.settimeout(None)
+        self._connection.sendall(f"ready {host}\n".encode())
+
+    def wait(self) -> None:
+        """Return when the leader says that the job is over. Raises `HostLost` when it goes away."""
+        with self._connection:
+            if _read_line(self._connection) != _OVER:
+                raise HostLost(f"lost {self._leader}, the host that leads the job")
+
+    def watch(self, lost: Callable[[str], None]) -> None:
+        """From now on, call ``lost`` from a thread with the leader's name when it goes away."""
+        threading.Thread(target=self._watch, args=(lost,), daemon=True).start()
+
+    def _watch(self, lost: Callable[[str], None]) -> None:
+        if _read_line(self._connection) != _OVER and not self._dismissed:
+            lost(self._leader)
+
+    def dismiss(self) -> None:
+        """Let the leader know that this host has come to its end."""
+        self._dismissed = True
+        with contextlib.suppress(OSError):  # a leader that is gone needs no word
+            self._connection.sendall(f"{_OVER}\n".encode())
+        self._connection.close()
 
 
 def _connect(leader: str, seconds: float, port: int) -> socket.socket:
@@ -106,8 +133,14 @@ def _connect(leader: str, seconds: float, port: int) -> socket.socket:
 
 
 def _read_line(connection: socket.socket) -> str:
+    """The next line, and not a byte more, as another may follow; empty when there is none."""
+    line = b""
     try:
-        with connection.makefile("r") as reader:
-            return reader.readline().strip()
-    except (ConnectionError, TimeoutError):
+        while not line.endswith(b"\n"):
+            byte = connection.recv(1)
+            if not byte:
+                return ""
+            line += byte
+    except (OSError, ValueError):  # broken, late, or closed by our own side meanwhile
         return ""
+    return line.decode(errors="replace").strip()

@@ -14,10 +14,32 @@ from typing import IO
 
 # horovodrun tags each line with its rank: [1]<stderr>:text (gloo) or [1,0]<stderr>:text (mpi, job and rank).
 _TAG = re.compile(r"^\[(?:\d+,)?(?P<rank>\d+)\]<std(?:out|err)>:")
-# Of another rank's death, never its cause (horovod, common/exceptions.py; common/common.h SHUT_DOWN_ERROR).
-_CONSEQUENCES = ("HorovodInternalError", "HostsUpdatedInterrupt", "Horovod has been shut down")
-# What horovodrun (Process name: 1) and mpirun (Process name: [[48567,1],1]) say of the first process to fail.
-_BLAME = re.compile(r"^\s*Process name: (?:\[\[\d+,\d+\],)?(?P<rank>\d+)\]?$")
+_HEAD = "Traceback (most recent call last):"
+# Of another rank's death, never its cause (horovod, common/exceptions.py; common/common.h SHUT_DOWN_ERROR), in the
+# words of torch's gloo and of its store where there is no Horovod.
+_CONSEQUENCES = (
+    "HorovodInternalError",
+    "HostsUpdatedInterrupt",
+    "Horovod has been shut down",
+    "gloo/transport/",
+    "RuntimeError: Broken pipe",
+    "RuntimeError: Connection reset by peer",
+    "RuntimeError: Socket Timeout",
+    "RendezvousConnectionError",
+)
+# From here on torchrun speaks, of a rank that has failed: in a traceback of its own, and in a table.
+_TORCHRUN = "ERROR:torch.distributed.elastic.multiprocessing.api:failed"
+# What horovodrun (Process name: 1), mpirun (Process name: [[48567,1],1]) and torchrun (  rank      : 1 (local_rank: 0))
+# say of the first process to fail.
+_BLAME = re.compile(
+    r"^\s*Process name: (?:\[\[\d+,\d+\],)?(?P<rank>\d+)\]?$|^\s*rank +: (?P<torchrun>\d+) \(local_rank: \d+\)$"
+)
+_EXIT = re.compile(r"^\s*Exit code: +(?P<code>\d+)$")
+# What torchrun and mpirun say of a rank that a signal ended.
+_SIGNAL = re.compile(
+    r"^\s*traceback : (?P<text>Signal \d+ \(\w+\) received by PID \d+)$"
+    r"|^mpirun noticed that process rank (?P<rank>\d+) with PID \d+ on node \S+ (?P<mpirun>exited on signal .*)\.$"
+)
 _KEPT_LINES = 40
 
 
@@ -25,7 +47,8 @@ _KEPT_LINES = 40
 class Evidence:
     """What the output of a script says about its failure: per rank, the last traceback and the last lines.
 
-    ``blamed`` is the rank that the launcher itself names as the first to fail.
+    ``blamed`` is the rank that the launcher itself names as the first to fail, ``exit_code`` how it ended, as far as
+    told. Ranks of torchrun do not tag what they print: theirs has the rank None.
     """
 
     tracebacks: dict[int | None, list[str]] = field(default_factory=dict)
@@ -34,53 +57,88 @@ class Evidence:
     )
     recent: deque[str] = field(default_factory=lambda: deque(maxlen=8))  # of all ranks
     blamed: int | None = None
-    # A traceback goes on in its own stream only: what the rank prints on the other one may come in between.
-    _open: set[tuple[str, int | None]] = field(default_factory=set)
+    exit_code: int | None = None
+    _signal: str | None = None
+    _torchrun: bool = False
+    # A traceback goes on in its own stream only: what the rank prints on the other one may come in between. With it
+    # are kept how far it is indented (pip quotes those of others), and the one that it takes the place of.
+    _open: dict[tuple[str, int | None], tuple[int, list[str] | None]] = field(default_factory=dict)
 
     def read(self, line: str, stream: str = "stderr") -> None:
         tag = _TAG.match(line)
         rank = int(tag["rank"]) if tag else None
         text = (line[tag.end() :] if tag else line).rstrip()
-        if text:
-            self.recent.append(text)
-            self.last_lines[rank].append(text)
-        if rank is None and (blame := _BLAME.match(text)):
-            self.blamed = int(blame["rank"])
-        if text == "Traceback (most recent call last):":
-            self.tracebacks[rank] = [text]
-            self._open.add((stream, rank))
-        elif text and (stream, rank) in self._open:
+        if rank is None:
+            self._read_launcher(text)
+        if not text or (self._torchrun and rank is None):
+            return
+        self.recent.append(text)
+        self.last_lines[rank].append(text)
+        if text.lstrip() == _HEAD:
+            self._open[stream, rank] = (len(text) - len(_HEAD), self.tracebacks.get(rank))
+            self.tracebacks[rank] = [_HEAD]
+        elif (stream, rank) in self._open:
             self._continue(stream, rank, text)
 
+    def _read_launcher(self, text: str) -> None:
+        if text.startswith(_TORCHRUN):
+            self._torchrun = True
+        elif blame := _BLAME.match(text):
+            self.blamed = int(blame["rank"] or blame["torchrun"])
+        elif found := _EXIT.match(text):
+            self.exit_code = int(found["code"])
+        elif found := _SIGNAL.match(text):
+            self._signal = found["text"] or found["mpirun"]
+            self.blamed = int(found["rank"]) if found["rank"] else self.blamed
+
     def _continue(self, stream: str, rank: int | None, text: str) -> None:
+        indent, before = self._open[stream, rank]
+        text = text[indent:] if not text[:indent].strip() else text
         traceback = self.tracebacks[rank]
         traceback.append(text)
         if len(traceback) > _KEPT_LINES:
             del traceback[1]  # the innermost calls say most
-        if not text.startswith(" "):
-            self._open.discard((stream, rank))  # the exception's own line ends it
+        if text.startswith(" "):
+            return
+        del self._open[stream, rank]  # the exception's own line ends it
+        if rank is None and before and _is_consequence(traceback):
+            self.tracebacks[rank] = before  # where ranks are not told apart, one of those taken along may come later
 
     def cause(self) -> tuple[int | None, list[str]]:
-        """Rank and lines of the traceback that explains the failure: a script's own, before the ranks it took along."""
+        """Rank and lines of what explains the failure: a script's own traceback, before the ranks it took along."""
+        if self._signal:
+            return self.blamed, [self._signal]
         ranked = {rank: lines for rank, lines in self.tracebacks.items() if rank is not None}
-        if not ranked and self.blamed is not None:
-            return self.blamed, list(self.last_lines[self.blamed])  # it ended without a traceback
-        candidates = list((ranked or self.tracebacks).items())
-        for rank, lines in candidates:
-            if not any(word in lines[-1] for word in _CONSEQUENCES):
+        if not ranked and self._torchrun:
+            return self.blamed, self.tracebacks.get(None, [])
+        for rank, lines in ranked.items():
+            if not _is_consequence(lines):
                 return rank, lines
-        return candidates[0] if candidates else (None, [])
+        if self.blamed is not None and self.blamed not in ranked:
+            return self.blamed, list(self.last_lines[self.blamed])  # it ended without a traceback
+        return next(iter((ranked or self.tracebacks).items()), (None, []))
+
+    def is_consequence(self) -> bool:
+        """Whether all that failed here failed because of ranks elsewhere."""
+        return _is_consequence(self.cause()[1])
 
     def error_message(self) -> str:
         """The exception in one line, or the last lines printed where there was no traceback."""
-        _, lines = self.cause()
+        rank, lines = self.cause()
+        if not lines and rank is not None and not self._torchrun:
+            return f"rank {rank} ended without a word"  # what there is beside is of the launcher
         return lines[-1] if lines else "\n".join(self.recent)
+
+
+def _is_consequence(traceback: Sequence[str]) -> bool:
+    return any(word in line for line in traceback[-1:] for word in _CONSEQUENCES)
 
 
 class Script:
     """A running script; its output goes to ours, line by line, and into `evidence`."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
+        self.command = command
         self.evidence = Evidence()
         self._process = subprocess.Popen(
             command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True

@@ -9,7 +9,7 @@ import hashlib
 import pickle
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -45,6 +45,15 @@ def link_user_key(home: Path = Path("/root")) -> None:
     key = folder / "id_ed25519"
     if not key.exists():
         key.symlink_to(KEYS / "id_ed25519")
+
+
+def pass_environment(environment: Mapping[str, str], home: Path = Path("/root")) -> None:
+    """Let ranks that are started through ssh on this host see its ``environment``, as far as a line can say it.
+
+    The toolkit appends it to /etc/environment (mpi.py), which sshd reads through PAM only; the image's does without.
+    """
+    lines = [f"{name}={value}\n" for name, value in environment.items() if "\n" not in value]
+    (home / ".ssh" / "environment").write_text("".join(lines))
 
 
 def note_reachable(hosts: Sequence[str], per_host: int, home: Path = Path("/root")) -> None:
