@@ -91,7 +91,9 @@ FIELDS: Mapping[str, Entry] = {
     "InputDataConfig.ShuffleConfig": _approximated(
         "the seed decides the order of each epoch", "it does too; that it is the same order is not promised"
     ),
-    "OutputDataConfig.S3OutputPath": _approximated("archives stay in the run's folder", "they are put there"),
+    "OutputDataConfig.S3OutputPath": _approximated(
+        "archives stay in the run's folder", "they are put under this prefix"
+    ),
     "OutputDataConfig.KmsKeyId": _refused("archives stay on this machine, unencrypted; leave it out"),
     "OutputDataConfig.CompressionType": _emulated("GZIP, or NONE: the files themselves"),
     "ResourceConfig.InstanceCount": _emulated("hosts algo-1 to algo-8 at most"),

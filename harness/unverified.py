@@ -76,8 +76,18 @@ CHOICES = (
     ),
     Choice(
         "instance types",
-        "what an ml. type has; AWS lists prices only",
+        "what an ml. type has, and gives to the container",
         "what the EC2 type of the same name has",
+    ),
+    Choice(
+        "shared memory",
+        "how much of it /dev/shm has; users of a 64 GiB host found 32 GiB",
+        "half of the host's memory",
+    ),
+    Choice(
+        "a process killed for want of memory",
+        "what becomes of the job",
+        "it is Failed when its script fails; FailureReason says OutOfMemoryError and names the host",
     ),
     Choice(
         "shards",
