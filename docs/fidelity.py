@@ -83,8 +83,15 @@ def _departures() -> Iterator[str]:
         yield f"### {group['title']}\n"
         yield table(
             ("local mode", "test"),
-            ((item["what"], "<br>".join(map(_link, item["tests"]))) for item in group["departure"]),
+            ((item["what"], _tests(item)) for item in group["departure"]),
         )
+
+
+def _tests(departure: dict[str, Any]) -> str:
+    links = [_link(test) for test in departure["tests"]]
+    if departure.get("pending"):
+        links.append(f"to come: {len(departure['pending'])}")
+    return "<br>".join(links)
 
 
 def _link(test: str) -> str:

@@ -132,10 +132,10 @@ def test_an_archive_holds_nothing_of_an_earlier_job(workplace: Workplace) -> Non
 
 @pytest.mark.parametrize("isolated", [True, False])
 def test_an_isolated_job_has_no_way_out(workplace: Workplace, engine: docker.DockerClient, isolated: bool) -> None:
-    script = "import time; print('here', flush=True); time.sleep(600)"
+    script = "import time; print('up and running', flush=True); time.sleep(600)"
     job = workplace.job(script, table=f"enable_network_isolation = {str(isolated).lower()}\n", instance_count=1)
 
-    with started(workplace, job, until="here") as running:
+    with started(workplace, job, until="up and running") as running:
         name = (workplace.folder / "runs/latest").readlink().name
         (network,) = engine.networks.list(filters={"label": f"{labels.JOB}={name}"})
         running.send_signal(signal.SIGINT)
