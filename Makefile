@@ -11,7 +11,7 @@ BIN := .venv/bin
 IMAGES := mnist_job/data/MNIST/raw/t10k-images-idx3-ubyte
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data local-train local-serve local-predict local-stop test bench doctor clean environment
+.PHONY: help setup data local-train local-serve local-predict local-stop docs test bench doctor clean environment
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ local-predict: environment ## classify a digit with the hosted model: INDEX=7 of
 
 local-stop: environment ## stop hosting
 	@$(BIN)/harness stop
+
+docs: environment ## write docs/fidelity.md anew out of what the harness goes by
+	@$(BIN)/python -m docs.fidelity
 
 test: environment ## run everything that CI runs
 	@$(BIN)/tox

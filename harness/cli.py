@@ -82,6 +82,7 @@ def main() -> None:
 )
 @click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs are kept.")
 @click.option("--retain", is_flag=True, help="Keep the hosts after the end, to look around in them.")
+@click.option("--lenient", is_flag=True, help="Go on without arguments that are not emulated, with a warning for each.")
 @click.option("--dry-run", is_flag=True, help="Print the plan (hosts, files, variables) as JSON and start nothing.")
 @click.option(
     "--json",
@@ -98,6 +99,7 @@ def train(
     runs: Path,
     *,
     retain: bool,
+    lenient: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -115,7 +117,7 @@ def train(
     from harness.job_file import read_job_file
     from harness.record import json_text
 
-    file = read_job_file(job_file, instance_count=hosts, hyperparameters=parse_hyperparameters(hp))
+    file = read_job_file(job_file, instance_count=hosts, hyperparameters=parse_hyperparameters(hp), lenient=lenient)
     manner = local_run.Manner(launcher, limits, file.instance_types)
     if dry_run:
         click.echo(json_text(local_run.dry_run(file.training, manner)))

@@ -35,6 +35,7 @@ def create_training_job_request(
         "ContainerEntrypoint": list(job.container_entry_point),
         "ContainerArguments": list(job.container_arguments),
         "MetricDefinitions": [{"Name": item.name, "Regex": item.regex} for item in job.metric_definitions],
+        "EnableSageMakerMetricsTimeSeries": job.enable_sagemaker_metrics,
     }
     request: dict[str, Any] = {
         "TrainingJobName": training_job_name,

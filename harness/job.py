@@ -73,6 +73,7 @@ class TrainingJob:
 
     ``instance_groups`` holds one group named as the platform names it where the job has no groups of its own.
     ``distribution_groups`` are the groups that a distribution spreads over; empty means the host's own group.
+    ``ignored`` are arguments (`harness.not_played`) that the job had and that the user chose to go on without.
     """
 
     entry_point: str
@@ -107,7 +108,9 @@ class TrainingJob:
     distribution: MpiDistribution | TorchDistribution | None = None
     distribution_groups: tuple[str, ...] = ()
     metric_definitions: tuple[MetricDefinition, ...] = ()
+    enable_sagemaker_metrics: bool = False
     inputs: tuple[Channel, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     @property
     def instance_count(self) -> int:

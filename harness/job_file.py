@@ -24,10 +24,12 @@ def read_job_file(
     instance_count: int | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     for_hosting: bool = False,
+    lenient: bool = False,
 ) -> JobFile:
     """Read and check ``path``; ``instance_count`` and ``hyperparameters`` override what it says.
 
-    ``for_hosting`` leaves the inputs of training unchecked: a trained model is hosted without them.
+    ``for_hosting`` leaves the inputs of training unchecked: a trained model is hosted without them. ``lenient`` goes
+    on without the arguments that no local host plays.
 
     Raises `BadInput` with all problems of the file, the folders it names included.
     """
@@ -48,7 +50,7 @@ def read_job_file(
         given = training.get("hyperparameters", {})
         if hyperparameters and isinstance(given, dict):
             training["hyperparameters"] = {**given, **hyperparameters}
-    job, problems = parse_job(document, path)
+    job, problems = parse_job(document, path, lenient=lenient or for_hosting)
     if job is not None:
         problems += _source_problems_of(job)
         if not for_hosting:
@@ -58,7 +60,7 @@ def read_job_file(
     return job
 
 
-def parse_job(document: Mapping[str, Any], path: Path) -> tuple[JobFile | None, list[str]]:
+def parse_job(document: Mapping[str, Any], path: Path, *, lenient: bool = False) -> tuple[JobFile | None, list[str]]:
     """The job that ``document`` describes, and its problems; paths in it are relative to ``path``.
 
     With problems the job is still returned where it can be made, so that its files can be checked as well.
@@ -70,7 +72,7 @@ def parse_job(document: Mapping[str, Any], path: Path) -> tuple[JobFile | None, 
     top.close()
     if training_table is None:
         return None, top.problems
-    training = read_training(training_table, path.parent)
+    training = read_training(training_table, path.parent, lenient=lenient)
     hosting = _hosting(hosting_table, training, path.parent) if hosting_table else None
     return JobFile(path, training, hosting, instance_types), top.problems
 

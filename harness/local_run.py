@@ -5,11 +5,14 @@ from __future__ import annotations
 import secrets
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness import advice
+from harness.advice import Facts
 from harness.describe import REGION, training_job_arn
 from harness.errors import BadInput, EngineUnavailable
 from harness.instance_types import InstanceType
@@ -17,11 +20,13 @@ from harness.job import TrainingJob
 from harness.limits import Limits, decide, memory_advice
 from harness.machine import engine_machine, read_catalogue, this_machine
 from harness.metrics import MetricReader
+from harness.model_archive import is_empty
 from harness.plan import ClusterPlan, host_groups, plan_training
-from harness.receipt import receipt
+from harness.receipt import Receipt, closing_lines, receipt
 from harness.record import RunRecord, make_run_folder, write_json
 from harness.report import Screen, outcome_lines
 from harness.run import Run
+from harness.sources import python_sources
 from harness.steps import Printer, Steps
 from harness.training import run_training
 
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _FREE_BYTES = 500 * 10**6  # below this not even logs and a small model would fit
+RECEIPT = "receipt.json"
 _UNNAMED = "<TrainingJobName>"
 
 
@@ -60,6 +66,8 @@ def dry_run(job: TrainingJob, manner: Manner) -> dict[str, Any]:
         "channels": {c.name: str(c.source) for c in job.inputs},
         "source_dir": str(job.source_dir),
         "dependencies": [str(path) for path in job.dependencies],
+        "ignored": job.ignored,
+        "advice": _advice(job, manner),
     }
 
 
@@ -78,13 +86,20 @@ def train(job: TrainingJob, manner: Manner, *, runs: Path, retain: bool, steps: 
     name = folder.name
     limits = _limits(client, job, image, manner)
     plan = _plan(job, name, image, manner, folder.parent.absolute().as_uri(), limits)
-    for text in (*plan.notes, *(f"WARNING: {warning}" for warning in plan.warnings)):
+    known = _advice(job, manner)
+    for text in (
+        *plan.notes,
+        *(f"WARNING: {warning}" for warning in plan.warnings),
+        *(f"WARNING: {key} is ignored (--lenient): it is not emulated" for key in job.ignored),
+        *(f"advice: {each}" for each in known),
+    ):
         steps.note(text)
     # Two runs may get the same name, in two run folders: what they make in the engine must not.
     project = Project(f"{name.lower()}-{secrets.token_hex(2)}", name)
     metrics = MetricReader(job.metric_definitions)
     record = RunRecord(folder, plan.request)
-    write_json(folder / "receipt.json", receipt(plan.request, manner.launcher, (*plan.warnings, *plan.notes)))
+    write_receipt = partial(_write_receipt, folder, plan, job, manner.launcher)
+    write_receipt((*plan.warnings, *known))
     cluster = DockerCluster(client, compose, plan, project)
     hosts = tuple(host.name for host in plan.hosts)
     outcome = run_training(
@@ -95,7 +110,30 @@ def train(job: TrainingJob, manner: Manner, *, runs: Path, retain: bool, steps: 
         printer.line(line)
     if outcome.starved_host:
         printer.line(f"  {memory_advice(outcome.starved_host, limits)}")
+    seen = advice.after(job, _facts(job, record, metrics))
+    made = write_receipt((*plan.warnings, *known, *seen))
+    for line in closing_lines(made, folder / RECEIPT, seen):
+        printer.line(line)
     return record.description
+
+
+def _write_receipt(folder: Path, plan: ClusterPlan, job: TrainingJob, launcher: str, texts: Sequence[str]) -> Receipt:
+    made = receipt(plan.request, launcher, len(plan.hosts), advice=texts, ignored=job.ignored, limits=plan.notes)
+    write_json(folder / RECEIPT, made)
+    return made
+
+
+def _advice(job: TrainingJob, manner: Manner) -> tuple[str, ...]:
+    return advice.before(job, python_sources(job), _types(manner))
+
+
+def _facts(job: TrainingJob, record: RunRecord, metrics: MetricReader) -> Facts:
+    return Facts(
+        completed=record.description["SecondaryStatus"] == "Completed",
+        model_is_empty=not job.disable_output_compression and is_empty(record.folder / "model.tar.gz"),
+        metrics=metrics.latest,
+        clashes=record.clashes,
+    )
 
 
 def refuse_full_disk(folder: Path, free: int | None = None) -> None:
@@ -123,11 +161,15 @@ def _plan(job: TrainingJob, name: str, image: str, manner: Manner, output_path: 
 
 
 def _limits(client: DockerClient | None, job: TrainingJob, image: str, manner: Manner) -> Limits:
-    types = {**read_catalogue(), **manner.instance_types}
+    types = _types(manner)
     hosts = {name: group.instance_type for group in host_groups(job) for name in group.hosts}
     gpus = any(types[name].gpus for name in hosts.values() if name in types)
     machine = engine_machine(client, image, count_gpus=gpus) if client else this_machine()
     return decide(hosts, types, machine, enforce=manner.limits != "off")
+
+
+def _types(manner: Manner) -> Mapping[str, InstanceType]:
+    return {**read_catalogue(), **manner.instance_types}
 
 
 def _image(client: DockerClient, job: TrainingJob, steps: Steps) -> str:

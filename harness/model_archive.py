@@ -46,6 +46,14 @@ def repack(model_tar: Path, source_dir: Path, entry_point: str, destination: Pat
         part.unlink(missing_ok=True)
 
 
+def is_empty(model_tar: Path) -> bool:
+    """Whether an archive that a run of ours left, or did not leave, holds nothing; reads no more than its beginning."""
+    if not model_tar.exists():
+        return True
+    with tarfile.open(model_tar) as archive:
+        return archive.next() is None
+
+
 def check_model_archive(model_tar: Path) -> None:
     """Raise `BadInput` as `repack` would because of the archive itself; reads all of it."""
     _require_model(model_tar, sum(member.isfile() for member, _ in _model_members(model_tar)))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import contract, documents
+from harness.advice import not_together
 from harness.describe import create_training_job_request
 from harness.documents import ChannelConfig, HostGroup
 from harness.job import Channel, TrainingJob, encoded_hyperparameters
@@ -121,7 +122,7 @@ def plan_training(
         checkpoints=Checkpoints(job.checkpoint_local_path, job.checkpoint_s3_uri) if job.checkpoint_s3_uri else None,
         max_run=job.max_run,
         max_wait=job.max_wait,
-        warnings=_warnings(job),
+        warnings=not_together(job),
         notes=limits.notes if limits else (),
         limits=limits.hosts if limits else {},
     )
@@ -173,14 +174,3 @@ def _common_files(job: TrainingJob, request: Mapping[str, Any], arn: str) -> dic
 
 def _own_cores(limits: Limits | None, host: str) -> dict[str, str]:
     return {contract.OWN_CORES_VARIABLE: ",".join(map(str, limits.hosts[host].cores))} if limits else {}
-
-
-def _warnings(job: TrainingJob) -> tuple[str, ...]:
-    if job.instance_count > 1 and job.distribution is None:
-        # AWS's own example of this job does this (its notebook sets instance_count=2 and no distribution).
-        return (
-            f"no distribution is set: each of the {job.instance_count} hosts runs {job.entry_point} alone, on all of "
-            "its data; they are not training together, here or in the cloud. "
-            "Set distribution = { mpi = { enabled = true } } in the job file to train one model",
-        )
-    return ()

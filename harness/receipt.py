@@ -1,125 +1,95 @@
-"""What of a request was emulated, what was approximated and how, and what is refused. Pure data and one function.
-
-Keys are members of CreateTrainingJob as dotted paths (botocore's service model; a test walks that model, so a member
-that nobody has considered fails the build). ``InputDataConfig`` stands for each channel of the list.
-"""
+"""receipt.json: what of a request was emulated, approximated or refused, and what else a run does not prove. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-EMULATED, APPROXIMATED, REFUSED = "emulated", "approximated", "refused"
+from harness.not_played import NOT_PLAYED
+from harness.request_fields import APPROXIMATED, EMULATED, FIELDS, REFUSED, fields_of
+from harness.unverified import choices_for
+
+_MOST_LINES = 5
+
+Receipt = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """``note`` says how it is approximated and what the cloud does instead, or what to do without it."""
+def receipt(
+    request: Mapping[str, Any],
+    launcher: str,
+    hosts: int,
+    *,
+    advice: Sequence[str] = (),
+    ignored: Sequence[str] = (),
+    channels: Mapping[str, Any] | None = None,
+    limits: Sequence[str] = (),
+) -> Receipt:
+    """The receipt of a run of ``hosts`` hosts.
 
-    status: str
-    note: str = ""
-
-
-_NOT_YET = Entry(REFUSED, "not played by local hosts; leave it out")
-_OTHER_SERVICE = Entry(REFUSED, "a service of AWS's own that no local host stands for; leave it out")
-
-FIELDS: Mapping[str, Entry] = {
-    "TrainingJobName": Entry(EMULATED),
-    "HyperParameters": Entry(EMULATED),
-    "AlgorithmSpecification.TrainingImage": Entry(
-        APPROXIMATED,
-        "AWS's GPU image is stood in for by PyTorch 1.13.1 for CPU and Horovod 0.28.1; image_uri names another",
-    ),
-    "AlgorithmSpecification.AlgorithmName": _OTHER_SERVICE,
-    "AlgorithmSpecification.TrainingInputMode": Entry(EMULATED, "File"),
-    "AlgorithmSpecification.MetricDefinitions": Entry(
-        APPROXIMATED, "the last value of each; the cloud also keeps the series in CloudWatch"
-    ),
-    "AlgorithmSpecification.EnableSageMakerMetricsTimeSeries": _OTHER_SERVICE,
-    "AlgorithmSpecification.ContainerEntrypoint": _NOT_YET,
-    "AlgorithmSpecification.ContainerArguments": _NOT_YET,
-    "AlgorithmSpecification.TrainingImageConfig": _NOT_YET,
-    "RoleArn": Entry(APPROXIMATED, "recorded; hosts have no credentials, in the cloud they have the role's"),
-    "InputDataConfig.ChannelName": Entry(EMULATED),
-    "InputDataConfig.DataSource": Entry(
-        APPROXIMATED, "a local folder or file; the cloud downloads an S3 prefix, to every host (FullyReplicated) alike"
-    ),
-    "InputDataConfig.ContentType": _NOT_YET,
-    "InputDataConfig.CompressionType": _NOT_YET,
-    "InputDataConfig.RecordWrapperType": _NOT_YET,
-    "InputDataConfig.InputMode": _NOT_YET,
-    "InputDataConfig.ShuffleConfig": _NOT_YET,
-    "OutputDataConfig.S3OutputPath": Entry(
-        APPROXIMATED, "archives stay in the run's folder; the cloud puts them in S3"
-    ),
-    "OutputDataConfig.KmsKeyId": _OTHER_SERVICE,
-    "OutputDataConfig.CompressionType": _NOT_YET,
-    "ResourceConfig.InstanceCount": Entry(EMULATED),
-    "ResourceConfig.InstanceType": Entry(
-        APPROXIMATED,
-        "vCPUs, memory and GPUs as far as this machine has them: 'limits' and GPUs under Advice say what hosts got",
-    ),
-    "ResourceConfig.VolumeSizeInGB": Entry(APPROXIMATED, "recorded; hosts may fill the engine's disk"),
-    "ResourceConfig.VolumeKmsKeyId": _OTHER_SERVICE,
-    "ResourceConfig.KeepAlivePeriodInSeconds": _NOT_YET,
-    "ResourceConfig.InstanceGroups": _NOT_YET,
-    "ResourceConfig.TrainingPlanArn": _OTHER_SERVICE,
-    "ResourceConfig.InstancePlacementConfig": _OTHER_SERVICE,
-    "ResourceConfig.InstancePreferences": _OTHER_SERVICE,
-    "ResourceConfig.SelectedInstanceType": _OTHER_SERVICE,
-    "ResourceConfig.SelectedInstanceCount": _OTHER_SERVICE,
-    "VpcConfig": _OTHER_SERVICE,
-    "StoppingCondition.MaxRuntimeInSeconds": Entry(APPROXIMATED, "kept to the second; the cloud may end minutes later"),
-    "StoppingCondition.MaxWaitTimeInSeconds": _NOT_YET,
-    "StoppingCondition.MaxPendingTimeInSeconds": _OTHER_SERVICE,
-    "Tags": _OTHER_SERVICE,
-    "EnableNetworkIsolation": _NOT_YET,
-    "EnableInterContainerTrafficEncryption": _NOT_YET,
-    "EnableManagedSpotTraining": _NOT_YET,
-    "CheckpointConfig": _NOT_YET,
-    "DebugHookConfig": _OTHER_SERVICE,
-    "DebugRuleConfigurations": _OTHER_SERVICE,
-    "TensorBoardOutputConfig": _OTHER_SERVICE,
-    "ExperimentConfig": _OTHER_SERVICE,
-    "ProfilerConfig": _OTHER_SERVICE,
-    "ProfilerRuleConfigurations": _OTHER_SERVICE,
-    "Environment": Entry(EMULATED),
-    "RetryStrategy": _NOT_YET,
-    "RemoteDebugConfig": _OTHER_SERVICE,
-    "InfraCheckConfig": _OTHER_SERVICE,
-    "SessionChainingConfig": _OTHER_SERVICE,
-    "ServerlessJobConfig": _OTHER_SERVICE,
-    "MlflowConfig": _OTHER_SERVICE,
-    "ModelPackageConfig": _OTHER_SERVICE,
-}
-
-
-def receipt(request: Mapping[str, Any], launcher: str, advice: Sequence[str]) -> dict[str, Any]:
-    """receipt.json: an entry per field of ``request``, how the script was launched, and what to think about."""
-    fields = [
-        {"Field": name, "Status": FIELDS[name].status, **({"Note": FIELDS[name].note} if FIELDS[name].note else {})}
-        for name in sorted(set(_named_fields(request)))
-    ]
+    ``ignored`` are arguments that --lenient let pass (`harness.not_played`). ``channels`` says of each channel which
+    host got what, ``limits`` what of the instance types the hosts were held to.
+    """
     return {
         "TrainingJobName": request["TrainingJobName"],
-        "Fields": fields,
-        "Launcher": _LAUNCHERS[launcher],
+        "Fields": [*map(_field, fields_of(request)), *map(_ignored_field, ignored)],
+        "Launcher": _launcher(request, launcher),
+        "Channels": dict(channels or {}),
+        "Limits": list(limits),
+        "NotVerified": [
+            {"About": choice.key, "LeftOpen": choice.left_open, "Chosen": choice.chosen}
+            for choice in choices_for(request, hosts)
+        ],
         "Advice": list(advice),
     }
 
 
-_LAUNCHERS = {
-    "gloo": "approximated: horovodrun --gloo, where AWS's toolkit runs mpirun and waits 30 s at the end",
-    "mpi": "approximated: horovodrun --mpi, where AWS's toolkit runs mpirun and waits 30 s at the end",
-    "toolkit": "emulated: AWS's own toolkit",
+def closing_lines(made: Receipt, path: Path, advice: Sequence[str]) -> list[str]:
+    """What the end of a run shows of its receipt: counts, what was ignored, and the ``advice`` not shown before."""
+    statuses = [field["Status"] for field in made["Fields"]]
+    counts = ", ".join(f"{statuses.count(status)} {status}" for status in (EMULATED, APPROXIMATED))
+    ignored = [field["Argument"] for field in made["Fields"] if field["Status"] == REFUSED]
+    lines = [f"  receipt: {counts} ({path})"]
+    if ignored:
+        lines.append(f"  ignored: {', '.join(ignored)} (--lenient)")
+    shown = advice if len(advice) <= _MOST_LINES - len(lines) else advice[: _MOST_LINES - len(lines)]
+    lines += [f"  advice: {text}" for text in shown]
+    if len(shown) < len(advice):
+        lines.append(f"  advice: {len(advice) - len(shown)} more in the receipt")
+    return lines
+
+
+def _field(name: str) -> dict[str, str]:
+    entry = FIELDS[name]
+    return {"Field": name, "Status": entry.status, **({"Note": entry.note} if entry.note else {})}
+
+
+def _ignored_field(argument: str) -> dict[str, str]:
+    found = NOT_PLAYED[argument]
+    return {
+        **({"Field": found.field} if found.field else {}),
+        "Argument": argument,
+        "Status": REFUSED,
+        "Note": f"{found.why}; ignored because of --lenient",
+    }
+
+
+def _launcher(request: Mapping[str, Any], launcher: str) -> str:
+    """How the script was started; ``launcher`` matters to jobs with mpi only."""
+    algorithm = request["AlgorithmSpecification"]
+    if "ContainerEntrypoint" in algorithm or "ContainerArguments" in algorithm:
+        return "emulated: the job's own ContainerEntrypoint and ContainerArguments"
+    if launcher == "toolkit":
+        return "emulated: AWS's own toolkit"
+    said = {name: json.loads(value) for name, value in request["HyperParameters"].items() if name in _DISTRIBUTIONS}
+    chosen = next((_DISTRIBUTIONS[name] for name in _DISTRIBUTIONS if said.get(name)), None)
+    return (chosen or "emulated: every host runs the script alone").format(launcher=launcher)
+
+
+_DISTRIBUTIONS = {
+    "sagemaker_mpi_enabled": (
+        "approximated: horovodrun --{launcher}, where AWS's toolkit runs mpirun and waits 30 s at the end"
+    ),
+    "sagemaker_torch_distributed_enabled": "emulated: torchrun on every host",
 }
-
-
-def _named_fields(request: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in request.items():
-        if name in FIELDS:
-            yield name
-            continue
-        for part in value if isinstance(value, list) else [value]:
-            yield from (f"{name}.{member}" for member in part)

@@ -24,6 +24,7 @@ class RunRecord:
         self.folder = folder
         self.history = History()
         self.description: dict[str, Any] = {}
+        self.clashes: dict[str, list[str]] = {}  # by archive, the names that several hosts wrote
         self._request = request
         self._now = now
         self._created = now()

@@ -119,6 +119,10 @@ class Table:
             return self._wrong(key, value, "a list of tables", [])
         return [Table(item, f"{self._dotted(key)}[{number}]", self.problems) for number, item in enumerate(value)]
 
+    def given(self, key: str) -> Any:
+        """Whatever is at ``key``, None where it is missing."""
+        return self._take(key, required=False)
+
     def refuse(self, keys: Iterable[str], why: str) -> None:
         for key in keys:
             if self._take(key, required=False) is not None:

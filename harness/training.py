@@ -134,4 +134,5 @@ def _collect(run: Run, exits: list[HostExit]) -> None:
             streams = dict(zip(run.hosts, pool.map(run.cluster.fetch, run.hosts, repeat(path)), strict=True))
         clashes = write_archive(streams, run.record.folder / name, even_empty=always)
         if clashes:
+            run.record.clashes[name] = clashes
             run.reporter.note(f"{name}: several hosts wrote {', '.join(clashes)}; the last host's is kept")

@@ -22,23 +22,9 @@ from harness.job import (
     TrainingJob,
     encoded_hyperparameters,
 )
+from harness.not_played import NOT_PLAYED
 from harness.table import Table
 
-# Arguments of the SDK that change what runs and that no local host plays: refused, never dropped.
-_NOT_EMULATED = {
-    "code_location": "the harness stages source_dir itself",
-    "output_kms_key": "archives stay on this machine, unencrypted",
-    "volume_kms_key": "the engine's disk is what it is",
-    "model_uri": "give the model as an input channel",
-    "rules": "Debugger rules are a service of AWS's own",
-    "debugger_hook_config": "Debugger is a service of AWS's own",
-    "tensorboard_output_config": "write to /opt/ml/output/data, which becomes output.tar.gz",
-    "profiler_config": "Profiler is a service of AWS's own",
-    "git_config": "check the code out and name its folder as source_dir",
-    "compiler_config": "Training Compiler is a service of AWS's own",
-    "training_repository_access_mode": "the engine pulls with its own credentials",
-    "training_repository_credentials_provider_arn": "the engine pulls with its own credentials",
-}
 MAX_HOSTS = 8  # hosts share this machine's cores; more of them only wait for each other
 DAY = 86400
 _JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
@@ -49,10 +35,11 @@ _ENTRY_POINTS = (".py", ".sh")  # what the toolkit runs (entry_point.py)
 _RESERVED = ("/opt/ml/input", "/opt/ml/model", "/opt/ml/output", "/opt/ml/code")
 
 
-def read_training(table: Table, folder: Path) -> TrainingJob:
+def read_training(table: Table, folder: Path, *, lenient: bool = False) -> TrainingJob:
     """The job of ``table``, whose paths are relative to ``folder``; what is wrong with it is in the table's problems.
 
-    ``source_dir`` is ``folder`` where the table has none.
+    ``source_dir`` is ``folder`` where the table has none. Arguments that no local host plays are a problem, or, with
+    ``lenient``, among the job's ``ignored``.
     """
     groups = _instance_groups(table)
     names = [group.instance_group_name for group in groups]
@@ -92,14 +79,22 @@ def read_training(table: Table, folder: Path) -> TrainingJob:
         distribution=distribution,
         distribution_groups=distribution_groups,
         metric_definitions=_metrics(table),
+        enable_sagemaker_metrics=table.flag("enable_sagemaker_metrics"),
         inputs=read_channels(table, folder, input_mode, names),
     )
-    for key, why in _NOT_EMULATED.items():
-        table.refuse((key,), f"is not emulated ({why}); remove it")
+    not_played = _not_played(table)
+    if not lenient:
+        for key in not_played:
+            table.problem(key, f"is not emulated ({NOT_PLAYED[key].why}); remove it, or go on without it: --lenient")
     for key, problem in _problems(job):
         table.problem(key, problem)
     table.close()
-    return replace(job, source_dir=job.source_dir or folder)
+    return replace(job, source_dir=job.source_dir or folder, ignored=not_played)
+
+
+def _not_played(table: Table) -> tuple[str, ...]:
+    """The arguments that ask for something no local host plays."""
+    return tuple(key for key, argument in NOT_PLAYED.items() if table.given(key) not in (None, argument.off))
 
 
 def _instance_groups(table: Table) -> tuple[InstanceGroup, ...]:

@@ -330,3 +330,32 @@ def test_every_host_trains_on_its_own_share_of_the_cores(workplace: Workplace, e
     cores = engine.info()["NCPU"]
     for index, host in enumerate(("algo-1", "algo-2")):
         assert f"cores {list(shares(cores, [4, 4])[index])}" in workplace.log(host)
+
+
+def test_a_run_ends_with_its_receipt_and_the_advice_that_it_gave_cause_for(workplace: Workplace) -> None:
+    job = workplace.job(
+        """
+        print("loss = 0.5")
+        """,
+        table="""
+        metric_definitions = [ { Name = "loss", Regex = "loss=(.*)" } ]
+        debugger_hook_config = { hook = 1 }
+        distribution = { mpi = { enabled = true } }
+        """,
+    )
+
+    ran = workplace.harness("train", str(job), "--lenient")
+
+    assert ran.exit_code == 0, ran
+    made = json.loads((workplace.folder / "runs/latest/receipt.json").read_text())
+    ending = ran.stderr.split("Completed: ")[1].splitlines()
+    assert any(line.startswith("  receipt: ") and line.endswith("receipt.json)") for line in ending), ran
+    assert "  ignored: debugger_hook_config (--lenient)" in ending
+    advice = [line.removeprefix("  advice: ") for line in ending if line.startswith("  advice: ")]
+    assert [text.split(":")[0] for text in advice] == [
+        "no line of any log gave a value for 'loss'",
+        "nothing was written to /opt/ml/model (SM_MODEL_DIR)",
+    ]
+    assert "WARNING: debugger_hook_config is ignored (--lenient)" in ran.stderr
+    assert made["Advice"][-2:] == advice
+    assert made["Launcher"].startswith("approximated: horovodrun --gloo")

@@ -270,6 +270,28 @@ def test_a_dry_run_refuses_what_a_run_would_refuse(place: Place) -> None:
     assert (ran.exit_code, ran.stdout) == (2, "")
 
 
+def test_a_dry_run_shows_the_advice_that_a_run_would(place: Place) -> None:
+    (place.folder / "code/train.py").write_text("if args.current_host == 'algo-1': save()")
+    place.job(GOOD + "distribution = { mpi = { enabled = true } }\n")
+
+    advice = json.loads(place.harness("train", "job.toml", "--dry-run").stdout)["advice"]
+
+    assert [text.split(":")[0] for text in advice] == ["instance_type 'ml.p2.xlarge'", "train.py"]
+
+
+def test_what_is_not_emulated_is_refused_unless_leniency_is_asked_for(place: Place) -> None:
+    place.job(GOOD + "debugger_hook_config = { hook = 1 }\n")
+
+    strict = place.harness("train", "job.toml", "--dry-run")
+    lenient = place.harness("train", "job.toml", "--dry-run", "--lenient")
+
+    assert strict.exit_code == 2
+    assert len(strict.problems) == 1
+    assert strict.problems[0].endswith("--lenient")
+    assert lenient.exit_code == 0
+    assert json.loads(lenient.stdout)["ignored"] == ["debugger_hook_config"]
+
+
 # Logs of a run.
 
 

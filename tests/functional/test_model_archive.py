@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from harness.errors import BadInput
-from harness.model_archive import check_model_archive, repack
+from harness.model_archive import check_model_archive, is_empty, repack
 
 Member = tuple[tarfile.TarInfo, bytes]
 
@@ -229,3 +229,9 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, source: Path, damage: str)
 def test_an_entry_point_that_is_not_there_is_refused_before_anything_is_read(tmp_path: Path, source: Path) -> None:
     with pytest.raises(BadInput, match=r"no entry point 'predict\.py'"):
         repack(tmp_path / "gone.tar.gz", source, "predict.py", tmp_path / "out.tar.gz")
+
+
+def test_an_archive_is_empty_that_has_no_member_or_is_not_there(tmp_path: Path) -> None:
+    assert is_empty(tmp_path / "model.tar.gz")
+    assert is_empty(archive(tmp_path / "empty.tar.gz"))
+    assert not is_empty(archive(tmp_path / "full.tar.gz", file("model.pth")))

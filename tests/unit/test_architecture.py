@@ -21,6 +21,7 @@ ORDER = "PESF"
 LAYERS = {
     "P": {
         "harness",
+        "advice",
         "channel_table",
         "compose",
         "contract",
@@ -36,12 +37,15 @@ LAYERS = {
         "labels",
         "limits",
         "metrics",
+        "not_played",
         "outcome",
         "plan",
         "receipt",
+        "request_fields",
         "status",
         "table",
         "training_table",
+        "unverified",
     },
     "E": {
         "artifacts",
@@ -62,6 +66,7 @@ LAYERS = {
         "process",
         "record",
         "run",
+        "sources",
         "staging",
         "steps",
         "tar",
@@ -75,6 +80,7 @@ OURS = [*MODULES, *PROGRAMS, *sorted((REPOSITORY / "mnist_job").rglob("*.py"))]
 SHARED_WITH_THE_IMAGE = {Path(name).stem for name in image_build.MODULES} - {"__init__"}
 TOOLKITS = {"sagemaker_inference", "sagemaker_pytorch_serving_container", "sagemaker_training", "torch", "ts"}
 PURE_STANDARD_LIBRARY_ONLY = SHARED_WITH_THE_IMAGE | {
+    "advice",
     "errors",
     "instance_types",
     "job",

@@ -11,6 +11,7 @@ import pytest
 from harness.instance_types import InstanceType
 from harness.job import Channel, JobFile, MetricDefinition, MpiDistribution
 from harness.job_file import parse_job
+from harness.not_played import NOT_PLAYED
 
 PATH = Path("jobs/mnist/job.toml")
 GOOD: dict[str, Any] = {"entry_point": "mnist.py", "instance_type": "ml.p2.xlarge", "instance_count": 2}
@@ -217,7 +218,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     (
         "not emulated",
         {"rules": []},
-        "training.rules: is not emulated (Debugger rules are a service of AWS's own); remove it",
+        "training.rules: is not emulated (Debugger rules are a service of AWS's own); remove it, "
+        "or go on without it: --lenient",
     ),
     ("no input mode", {"input_mode": "Fast"}, "training.input_mode: 'Fast' is not one of File, FastFile, Pipe"),
     (
@@ -395,3 +397,32 @@ def test_a_channel_may_say_everything_that_the_sdks_training_input_does() -> Non
             shuffle_seed=7,
         ),
     )
+
+
+@pytest.mark.parametrize("argument", NOT_PLAYED)
+def test_what_no_local_host_plays_is_refused_or_with_lenient_ignored_by_name(argument: str) -> None:
+    table = {"training": GOOD | {argument: "something"}}
+
+    _, strict = parse_job(table, PATH)
+    job, lenient = parse_job(table, PATH, lenient=True)
+
+    assert strict == [
+        f"training.{argument}: is not emulated ({NOT_PLAYED[argument].why}); remove it, or go on without it: --lenient"
+    ]
+    assert lenient == []
+    assert job
+    assert job.training.ignored == (argument,)
+
+
+def test_what_switches_off_what_no_local_host_plays_is_fine() -> None:
+    job = parse({"debugger_hook_config": False, "disable_profiler": True, "enable_remote_debug": False}).training
+
+    assert job.ignored == ()
+
+
+def test_lenient_lets_no_mistake_pass() -> None:
+    table = {"training": GOOD | {"rules": [], "entrypoint": 1, "max_run": 0}}
+
+    problems = parse_job(table, PATH, lenient=True)[1]
+
+    assert [problem.split(":")[0] for problem in problems] == ["training.max_run", "training.entrypoint"]
