@@ -24,7 +24,8 @@ class MetricValue:
 
 
 class MetricReader:
-    """Feeds on the lines of all hosts; ``latest`` holds the last finite value of each metric so far, by name.
+    """Feeds on the lines of all hosts; ``latest`` holds the last finite value of each metric so far, by name, and
+    ``matched`` the names of all that had any value.
 
     The first group of a definition's regex is the value (developer guide, 'Define training metrics'); what is
     not a number is passed over. Values that are not finite are found, and are nobody's last: CloudWatch, where the
@@ -35,6 +36,7 @@ class MetricReader:
         self._patterns = [(item.name, re.compile(item.regex)) for item in definitions]
         self._lock = threading.Lock()
         self.latest: dict[str, MetricValue] = {}
+        self.matched: set[str] = set()
 
     def read(self, host: str, lines: Iterable[Line]) -> list[MetricValue]:
         """The values in ``lines``, in their order."""
@@ -43,6 +45,7 @@ class MetricReader:
         found = [value for line in lines for value in self._values(host, line)]
         with self._lock:
             for value in found:
+                self.matched.add(value.name)
                 last = self.latest.get(value.name)
                 # Hosts are read each at its own pace: by time, not by turn.
                 if math.isfinite(value.value) and (last is None or last.timestamp <= value.timestamp):

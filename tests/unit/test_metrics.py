@@ -58,6 +58,7 @@ def test_what_is_not_finite_is_found_and_is_nobodys_last(text: str) -> None:
     found = reader.read("algo-1", [said("loss=0.5"), said(f"loss={text}", 1)])
 
     assert len(found) == 2
+    assert reader.matched == {"loss"}
     assert reader.latest["loss"].value == 0.5
 
 
