@@ -25,9 +25,10 @@ class Jobs:
         shutil.copy(ROOT / "benchmarks" / "published_mnist.py", self.folder / "code")
         self.mnist_file = self.folder / "job.toml"
         self._mnist: dict[str, Any] = tomllib.loads(self.mnist_file.read_text())["training"]
-        script = folder / "one_allreduce"
-        script.mkdir()
-        self.script = Path(shutil.copy(ROOT / "benchmarks" / "one_allreduce.py", script))
+        self._scripts = folder / "scripts"
+        self.one_allreduce = self._script("one_allreduce", (ROOT / "benchmarks" / "one_allreduce.py").read_text())
+        self.many_lines = self._script("many_lines", (ROOT / "benchmarks" / "many_lines.py").read_text())
+        self.nothing = self._script("nothing", "")
 
     def variant(self, name: str, **changes: Any) -> Path:
         """A job file with the training table of job.toml under ``changes``; None takes a key away."""
@@ -36,9 +37,17 @@ class Jobs:
         path.write_text(toml({"training": table}))
         return path
 
-    def allreduce_file(self) -> Path:
-        changes = {"entry_point": self.script.name, "source_dir": str(self.script.parent)}
-        return self.variant("one-allreduce", **changes, hyperparameters=None, inputs=None, metric_definitions=None)
+    def script_file(self, script: Path, **changes: Any) -> Path:
+        """A job file of one of our scripts, which needs neither data nor hyperparameters."""
+        bare = dict.fromkeys(("hyperparameters", "inputs", "metric_definitions"))
+        code = {"entry_point": script.name, "source_dir": str(script.parent)}
+        return self.variant(script.stem, **{**bare, **code, **changes})
+
+    def _script(self, name: str, text: str) -> Path:
+        path = self._scripts / name / f"{name}.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        return path
 
     def for_sdk(self, job_file: Path, **hyperparameters: Any) -> tuple[dict[str, Any], dict[str, Path]]:
         """Arguments of the SDK's PyTorch estimator, and folders of its channels, for the same job."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 _EPOCH = re.compile(r"epoch (\d+): trained (\d+) images in (\d+(?:\.\d+)?) s ")
 _WORLD = re.compile(r"Horovod world: rank \d+ of (\d+) ")
+_PRINTED = re.compile(r"printed \d+ lines in (\d+(?:\.\d+)?) s")
 _ACCURACY = re.compile(r"test accuracy (\d+(?:\.\d+)?)")
 
 
@@ -59,6 +60,14 @@ def world_size(log: str) -> int:
     """How many ranks train together; 1 where the log says nothing about a world."""
     found = _WORLD.search(log)
     return int(found[1]) if found else 1
+
+
+def printing_seconds(logs: Iterable[str]) -> float:
+    """What many_lines.py took to print, on the slowest host. Raises ValueError when no log tells."""
+    found = [float(each) for log in logs for each in _PRINTED.findall(log)]
+    if not found:
+        raise ValueError("no log tells of lines printed")
+    return max(found)
 
 
 def accuracy(log: str) -> float:

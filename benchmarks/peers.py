@@ -9,7 +9,9 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -59,9 +61,25 @@ class Ran:
 
     seconds: float
     folder: Path
+    began: datetime
 
     def log(self, host: str) -> str:
         return (self.folder / "logs" / f"{host}.log").read_text()
+
+    @property
+    def until_training(self) -> float:
+        """Seconds from the start of the command to the moment when all hosts were started."""
+        return (self._transition("StartTime") - self.began).total_seconds()
+
+    @property
+    def training(self) -> float:
+        """Seconds from there to the end of the last host, all it printed being kept."""
+        return (self._transition("EndTime") - self._transition("StartTime")).total_seconds()
+
+    def _transition(self, key: str) -> datetime:
+        described = json.loads((self.folder / "describe.json").read_text())
+        moments = {each["Status"]: each[key] for each in described["SecondaryStatusTransitions"]}
+        return datetime.fromisoformat(moments["Training"])
 
 
 class Harness:
@@ -75,9 +93,9 @@ class Harness:
     def train(self, job_file: Path, *options: str) -> Ran:
         """Raises `CommandFailed` with the end of what the command said unless the job is Completed."""
         argv = (self._command, "train", str(job_file), "--runs", str(self._runs), *options)
-        start = time.perf_counter()
+        began, start = datetime.now(UTC), time.perf_counter()
         run(argv, seconds=RUN_SECONDS)
-        return Ran(time.perf_counter() - start, (self._runs / "latest").resolve())
+        return Ran(time.perf_counter() - start, (self._runs / "latest").resolve(), began)
 
     def clean(self) -> None:
         """Remove hosts of a command that was interrupted; there are none otherwise."""
@@ -167,7 +185,6 @@ class ByHand:
             for host in ("algo-1", "algo-2"):
                 archive = text_files({f"/opt/ml/code/{self._script.name}": self._script.read_text()})
                 self._container(host).put_archive("/", archive)
-            self.horovodrun()  # the first one checks ssh and reads the disk; later ones are what one waits for
         except BaseException:
             remove_project(self._client, self._project)
             raise
@@ -184,6 +201,15 @@ class ByHand:
         start = time.perf_counter()
         run(("docker", "exec", name, *command, *script), seconds=RUN_SECONDS)
         return time.perf_counter() - start
+
+    def into_files(self) -> tuple[float, str]:
+        """The script on both hosts at once, printing into a file: seconds of the whole, and the files' last lines."""
+        command = f"python3 /opt/ml/code/{self._script.name} > /tmp/printed && tail -n 1 /tmp/printed"
+        names = [str(self._container(host).name) for host in ("algo-1", "algo-2")]
+        start = time.perf_counter()
+        with ThreadPoolExecutor(len(names)) as pool:
+            printed = list(pool.map(lambda name: run(("docker", "exec", name, "sh", "-c", command), seconds=60), names))
+        return time.perf_counter() - start, "".join(printed)
 
     def _container(self, host: str) -> Container:
         chosen: dict[str, Any] = {"label": [f"{_COMPOSE_PROJECT}={self._project}", f"{_COMPOSE_SERVICE}={host}"]}

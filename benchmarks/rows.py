@@ -56,8 +56,9 @@ def mnist(bench: Bench, step: Step) -> list[Line]:
 
 def allreduce(bench: Bench, step: Step) -> list[Line]:
     """A script with one allreduce: what the harness adds to `horovodrun`, and what local mode does."""
-    job = bench.jobs.allreduce_file()
-    with ByHand(bench.client, bench.compose, bench.image, bench.jobs.script) as by_hand:
+    job = bench.jobs.script_file(bench.jobs.one_allreduce)
+    with ByHand(bench.client, bench.compose, bench.image, bench.jobs.one_allreduce) as by_hand:
+        by_hand.horovodrun()  # the first one checks ssh and reads the disk; later ones are what one waits for
         taken = take_turns(
             [
                 Way("harness", lambda: (bench.harness.train(job).seconds,), bench.repetitions),
@@ -129,6 +130,55 @@ def scaling(bench: Bench, step: Step) -> list[Line]:
     return [Line(f"{what} {name}", "images/s", taken[name].measured(), against, peer, aim) for name in CONTROLLERS]
 
 
+def logs(bench: Bench, step: Step) -> list[Line]:
+    """100,000 lines on each of two hosts, kept with their times, and the same into files of the hosts themselves."""
+    job = bench.jobs.script_file(bench.jobs.many_lines, distribution=None)
+
+    def train() -> tuple[float, float]:
+        ran = bench.harness.train(job)
+        return log_lines.printing_seconds(ran.log(host) for host in ("algo-1", "algo-2")), ran.training
+
+    with ByHand(bench.client, bench.compose, bench.image, bench.jobs.many_lines) as by_hand:
+
+        def into_files() -> tuple[float, float]:
+            seconds, printed = by_hand.into_files()
+            return log_lines.printing_seconds([printed]), seconds
+
+        taken = take_turns(
+            [Way("harness", train, bench.repetitions), Way("into files", into_files, bench.repetitions)], step.detail
+        )
+    ours, peer, what = taken["harness"], taken["into files"], "100,000 lines on each of two hosts"
+    against = "the same script printing into a file of its host"
+    return [
+        Line(f"{what}: the script itself", "s", ours.measured(0), against, peer.measured(0), Aim(1.1)),
+        Line(
+            f"{what}: Training, from its start to its end",
+            "s",
+            ours.measured(1),
+            f"{against}, `docker exec` and all",
+            peer.measured(1),
+        ),
+    ]
+
+
+def bring_up(bench: Bench, step: Step) -> list[Line]:
+    """A script that does nothing, on eight hosts and on two."""
+    job = bench.jobs.script_file(bench.jobs.nothing, distribution=None)
+
+    def train(hosts: int) -> tuple[float, float]:
+        ran = bench.harness.train(job, "--hosts", str(hosts))
+        return ran.until_training, ran.seconds
+
+    taken = take_turns(
+        [Way(f"{hosts} hosts", partial(train, hosts), bench.repetitions) for hosts in (8, 2)], step.detail
+    )
+    eight, two = taken["8 hosts"], taken["2 hosts"]
+    return [
+        Line("8 hosts: from the command to Training", "s", eight.measured(0), "2 hosts", two.measured(0), Aim(2)),
+        Line("8 hosts: the whole run of nothing", "s", eight.measured(1), "2 hosts", two.measured(1)),
+    ]
+
+
 def hosting(bench: Bench, step: Step) -> list[Line]:
     """An endpoint: until it is InService, and a request through the harness against the bare container."""
     step.detail("training a model to host")
@@ -154,5 +204,7 @@ ROWS: Mapping[str, Callable[[Bench, Step], list[Line]]] = {
     "allreduce": allreduce,
     "epoch": epoch,
     "scaling": scaling,
+    "logs": logs,
+    "bring-up": bring_up,
     "endpoint": hosting,
 }

@@ -163,15 +163,33 @@ def ps(*, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("name", default="latest")
-@click.option("--host", help="Only this host, as algo-1; without it every host's log follows the other.")
+@click.argument("words", nargs=-1, metavar="[NAME] [HOST]…")
+@click.option("--host", "hosts", multiple=True, metavar="HOST", help="Only this host, as algo-1; the same as HOST.")
+@click.option("-f", "--follow", is_flag=True, help="Go on, as the hosts print, until the job is over.")
+@click.option("-t", "--timestamps", is_flag=True, help="Begin lines with when they were printed: UTC, in nanoseconds.")
+@click.option("--tail", type=click.IntRange(0), metavar="N", help="Begin with the last N lines of each host.")
 @click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True)
-def logs(name: str, host: str | None, runs: Path) -> None:
-    """Print what the hosts of a training job said, or, given an endpoint's name, what its container did."""
-    from harness import inventory
+def logs(
+    words: tuple[str, ...], hosts: tuple[str, ...], runs: Path, *, follow: bool, timestamps: bool, tail: int | None
+) -> None:
+    """Print what the hosts of a training job said, or, given an endpoint's name, what its container did.
 
-    for line in inventory.log_lines(name, host, runs):
-        click.echo(line, nl=False)
+    NAME is a TrainingJobName, by default the latest run's. One HOST's lines are printed as they are; with several, or
+    none for all of them, each line begins with its host. Works from any shell, during the job and after it.
+
+    \b
+    Examples:
+      harness logs algo-2 --follow          the second host of the latest run
+      harness logs --timestamps --tail 20   the last lines of all hosts
+    """
+    from harness.run_logs import Wanted, log_lines, split_words
+
+    name, named = split_words(words)
+    out = sys.stdout.buffer
+    for line in log_lines(Wanted(name, (*named, *hosts), follow, timestamps, tail), runs):
+        out.write(line)
+        if follow:
+            out.flush()
 
 
 @main.command()

@@ -21,14 +21,17 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from harness import contract, labels, process
+from harness.batches import batches
 from harness.compose import Project, run_document
 from harness.endpoint import time_of
+from harness.engine_log import EngineLog, Line
 from harness.errors import HarnessError
 from harness.plan import ClusterPlan
 from harness.staging import StagedChannel, stage_channels
 from harness.tar import text_files, tree
 
 _COMPOSE_SECONDS = 120
+_PORTION = 1 << 16
 _LISTENS_AFTER = 2.0  # seconds; a host takes 0.1 on an idle machine
 
 
@@ -41,8 +44,8 @@ class Cluster(Protocol):
     def start(self) -> None:
         """Start all hosts."""
 
-    def follow(self, host: str) -> Iterator[bytes]:
-        """Everything ``host`` prints, from its first byte, until it has ended."""
+    def follow(self, host: str) -> Iterator[list[Line]]:
+        """Every line that ``host`` prints, from its first, until it has ended; those that arrive together at once."""
 
     def wait(self, host: str) -> int:
         """Block until ``host`` has ended; its exit code."""
@@ -96,9 +99,18 @@ class DockerCluster:
     def start(self) -> None:
         self._each([host.name for host in self._plan.hosts], lambda container: container.start())
 
-    def follow(self, host: str) -> Iterator[bytes]:
-        stream: Iterator[bytes] = self._container(host).logs(stream=True, follow=True)
-        return stream
+    def follow(self, host: str) -> Iterator[list[Line]]:
+        container, log = self._container(host), EngineLog()
+        for data in batches(_log(self._client, container, follow=True)):
+            yield log.feed(data)
+        # The engine stops following when the container ends, wherever it is in the log by then: of 100,000 lines
+        # printed by a process that ends at once 15,000 arrived (docker 20.10). The log itself is complete.
+        container.wait(timeout=None)
+        if not log.ends_with(b"".join(_log(self._client, container, tail=1))):
+            log.again()
+            for data in batches(_log(self._client, container)):
+                yield log.feed(data)
+        yield log.rest()
 
     def wait(self, host: str) -> int:
         return int(self._container(host).wait(timeout=None)["StatusCode"])
@@ -135,6 +147,22 @@ class DockerCluster:
                 list(pool.map(lambda host: action(self._container(host)), hosts))
             except APIError as error:
                 raise HarnessError(f"the docker engine refused: {error.explanation or error}") from error
+
+
+def _log(
+    client: docker.DockerClient, container: Container, *, follow: bool = False, tail: int | str = "all"
+) -> Iterator[bytes]:
+    """The engine's log as `EngineLog` reads it; the SDK's own way takes it apart, at three times the cost."""
+    api = client.api
+    answer = api.get(
+        f"{api.base_url}/v{api.api_version}/containers/{container.id}/logs",
+        params={"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow), "tail": tail},
+        stream=True,
+        timeout=None,
+    )
+    answer.raise_for_status()
+    pieces: Iterator[bytes] = answer.iter_content(_PORTION)
+    return pieces
 
 
 def seconds_until_it_listens(container: Container, info: Mapping[str, Any]) -> float:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 
 from harness import contract
 from harness.outcome import HostExit
@@ -29,11 +27,11 @@ def followers(run: Run, started: threading.Event) -> queue.Queue[HostExit]:
 def _follow(run: Run, host: str) -> HostExit:
     """Keep everything ``host`` prints, wait for its end, and ask what it died of."""
     try:
-        with run.record.log_file(host).open("wb") as log:
-            for line in _lines(run.cluster.follow(host), log.write):
-                text = line.decode(errors="replace")
-                run.metrics.read(text, datetime.now(UTC))
-                run.reporter.line(host, text)
+        with run.record.host_log(host) as log:
+            for lines in run.cluster.follow(host):
+                log.write(lines)
+                run.record.add_metrics(run.metrics.read(host, lines))
+                run.reporter.lines(host, [line.text for line in lines])
         code = run.cluster.wait(host)
         starved = run.cluster.out_of_memory(host)
         if code == 0:
@@ -43,14 +41,3 @@ def _follow(run: Run, host: str) -> HostExit:
         return HostExit(host, code, text, starved)
     except Exception as error:  # whatever it was, the job must end, and say so
         return HostExit(host, 255, f"the engine lost sight of {host}: {error!r}")
-
-
-def _lines(chunks: Iterable[bytes], keep: Callable[[bytes], object]) -> Iterable[bytes]:
-    """Whole lines without their ends; every byte goes to ``keep`` first."""
-    rest = b""
-    for chunk in chunks:
-        keep(chunk)
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line.rstrip(b"\r") for line in lines)
-    if rest:
-        yield rest

@@ -1,13 +1,10 @@
-"""What is in the engine with our labels on it, and what runs have left on disk: listing, logs, cleaning up."""
+"""What is in the engine with our labels on it: listing and cleaning up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import labels
-from harness.errors import BadInput
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -30,23 +27,6 @@ def containers(client: DockerClient) -> list[dict[str, str]]:
     )
 
 
-def log_lines(name: str, host: str | None, runs: Path) -> Iterator[str]:
-    """The log of a training job under ``runs``, host after host, or else of the endpoint ``name``.
-
-    Raises `BadInput` where there is neither.
-    """
-    folder = runs / name / "logs"
-    if not folder.is_dir():
-        yield from _endpoint_lines(name, runs)
-        return
-    files = sorted(folder.glob(f"{host or '*'}.log"))
-    if not files:
-        raise BadInput(f"{folder}: no log of {host or 'any host'}")
-    for file in files:
-        with file.open(errors="replace") as lines:
-            yield from (f"{file.stem} │ {line}" for line in lines)
-
-
 def clean(client: DockerClient, *, everything: bool) -> list[str]:
     """Remove runs without a running container (with ``everything`` all runs) and staged inputs; says what went."""
     from harness.cluster import remove_run
@@ -66,12 +46,3 @@ def clean(client: DockerClient, *, everything: bool) -> list[str]:
     staged = 0 if runs - gone else clean_staged(client)
     kept = [f"{run} has not ended; left alone (--all removes it too)" for run in sorted(runs - gone)]
     return [f"removed {len(gone)} runs and {staged} staged inputs", *kept]
-
-
-def _endpoint_lines(name: str, runs: Path) -> Iterator[str]:
-    from harness import engine, hosting
-
-    endpoints = hosting.list_endpoints(engine.connect(), name)
-    if not endpoints:
-        raise BadInput(f"{name!r} is neither a run in {str(runs)!r} nor an endpoint")
-    yield hosting.logs(endpoints[0])

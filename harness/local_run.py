@@ -131,7 +131,7 @@ def _facts(job: TrainingJob, record: RunRecord, metrics: MetricReader) -> Facts:
     return Facts(
         completed=record.description["SecondaryStatus"] == "Completed",
         model_is_empty=not job.disable_output_compression and is_empty(record.folder / "model.tar.gz"),
-        metrics=metrics.latest,
+        metrics=metrics.matched,
         clashes=record.clashes,
     )
 

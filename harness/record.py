@@ -1,18 +1,28 @@
-"""The record of one run: the folder runs/<TrainingJobName> and, on every change of status, its describe.json."""
+"""The record of one run: the folder runs/<TrainingJobName> with its logs and metrics and, on every change of status,
+its describe.json.
+"""
 
 from __future__ import annotations
 
+import csv
+import fcntl
 import json
-from collections.abc import Callable, Mapping
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from harness.describe import describe_training_job
 from harness.errors import BadInput
-from harness.metrics import MetricReader
+from harness.host_log import HostLog
+from harness.metrics import MetricReader, MetricValue
 from harness.outcome import Outcome
 from harness.status import History
+
+_HELD = "request.json"
+_METRIC_COLUMNS = ("MetricName", "Timestamp", "Value", "Host")
 
 
 class RunRecord:
@@ -28,11 +38,26 @@ class RunRecord:
         self._request = request
         self._now = now
         self._created = now()
+        self._metrics_file = threading.Lock()
         (folder / "logs").mkdir(exist_ok=True)
-        write_json(folder / "request.json", request)
+        write_json(folder / _HELD, request)
+        # Let go by the kernel when this process ends, however it does: `is_held` tells others.
+        self._held = os.open(folder / _HELD, os.O_RDWR | os.O_CLOEXEC)
+        fcntl.flock(self._held, fcntl.LOCK_EX)
+        self._append_metrics([_METRIC_COLUMNS])
 
-    def log_file(self, host: str) -> Path:
-        return self.folder / "logs" / f"{host}.log"
+    def host_log(self, host: str) -> HostLog:
+        return HostLog(self.folder / "logs", host)
+
+    def add_metrics(self, values: Iterable[MetricValue]) -> None:
+        """Append to metrics.csv, at once: it is complete at any moment."""
+        rows = [(v.name, v.timestamp.isoformat(timespec="microseconds"), v.value, v.host) for v in values]
+        if rows:
+            self._append_metrics(rows)
+
+    def _append_metrics(self, rows: Iterable[tuple[object, ...]]) -> None:
+        with self._metrics_file, (self.folder / "metrics.csv").open("a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
 
     def move(self, secondary_status: str) -> None:
         """Enter ``secondary_status``. Raises `status.IllegalMove`."""
@@ -43,6 +68,7 @@ class RunRecord:
         """Enter the final status with all that is known at the end."""
         self.history = self.history.move(outcome.ending, self._now())
         self._describe(outcome.failure_reason, metrics)
+        os.close(self._held)
 
     def _describe(self, failure_reason: str | None, metrics: MetricReader | None) -> None:
         model = self.folder / "model.tar.gz"
@@ -55,6 +81,16 @@ class RunRecord:
             model_artifacts=model.absolute().as_uri() if model.exists() else None,
         )
         write_json(self.folder / "describe.json", self.description)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether the process that records the run in ``folder`` is there, and the run not over."""
+    with (folder / _HELD).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def make_run_folder(runs: Path, base_job_name: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Path:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ class Screen:
         self._steps = steps
         self._metrics = metrics
         self._printer = Printer(None, lambda: 80)
-        self._lock = threading.Lock()
         self._step: Step | None = None
+        self._unprinted: queue.Queue[tuple[str, Sequence[str]]] = queue.Queue()
+        threading.Thread(target=self._print, daemon=True).start()
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
@@ -33,16 +35,29 @@ class Screen:
             try:
                 yield step
             finally:
+                self._unprinted.join()
                 self._step = None
 
     def note(self, text: str) -> None:
+        self._unprinted.join()
         self._steps.note(text)
 
-    def line(self, host: str, text: str) -> None:
-        with self._lock:
-            self._printer.line(f"{host} │ {text}")
-            if self._printer.live and self._step and self._metrics.latest:
-                self._step.detail(metrics_text(self._metrics))
+    def lines(self, host: str, texts: Sequence[str]) -> None:
+        # A terminal that is slow, or held with Ctrl-S, holds up neither what is kept on disk nor the job.
+        if texts:
+            self._unprinted.put((host, texts))
+
+    def _print(self) -> None:
+        while True:
+            host, texts = self._unprinted.get()
+            try:
+                self._printer.line("\n".join(f"{host} │ {text}" for text in texts))
+                if self._printer.live and self._step and self._metrics.latest:
+                    self._step.detail(metrics_text(self._metrics))
+            except OSError:
+                pass  # nobody reads any more: the job goes on, and its logs are kept
+            finally:
+                self._unprinted.task_done()
 
 
 def metrics_text(metrics: MetricReader) -> str:

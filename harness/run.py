@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,8 +25,8 @@ class Reporter(Protocol):
 
     def note(self, text: str) -> None: ...
 
-    def line(self, host: str, text: str) -> None:
-        """One line that ``host`` printed."""
+    def lines(self, host: str, texts: Sequence[str]) -> None:
+        """Lines that ``host`` printed, as they came; it returns at once, however slow the one who reads."""
 
 
 @dataclass(frozen=True)

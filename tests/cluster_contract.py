@@ -12,6 +12,7 @@ import pytest
 
 from harness import contract
 from harness.cluster import Cluster
+from harness.engine_log import TIME_BYTES, Line
 from harness.tar import Stream, first_file, members
 
 Make = Callable[[Mapping[str, str]], Cluster]
@@ -43,18 +44,26 @@ pathlib.Path(os.environ["SM_OUTPUT_DIR"], "failure").write_text("my own words")
 print("the last line")
 sys.exit(1)
 """
+TWO_MOMENTS = "import time\nfor _ in range(2): print(time.time(), flush=True); time.sleep(1)"
+ODD = (
+    "import sys; write = sys.stdout.buffer.write; write(b'\\xff\\x00\\xfe\\r\\n'); write(b'10 %\\r20 %\\r\\n');"
+    "write(b'x' * 16384 + b'\\n'); write(b'y' * 50000 + b'\\n\\n'); write(b'no end')"
+)
 MANY_LINES = "for n in range(20_000): print('line', n)\nraise SystemExit(1)"
 
 
+def bytes_of(log: Iterator[list[Line]]) -> bytes:
+    return b"".join(line.data for lines in log for line in lines)
+
+
 def text_of(cluster: Cluster, host: str) -> str:
-    return b"".join(cluster.follow(host)).decode()
+    return bytes_of(cluster.follow(host)).decode()
 
 
-def until_said(chunks: Iterator[bytes], word: bytes) -> None:
+def until_said(log: Iterator[list[Line]], word: bytes) -> None:
     """Read a log until ``word`` is in it."""
-    seen = b""
-    while word not in seen:
-        seen += next(chunks)
+    while not any(word in line.data for line in next(log)):
+        pass
 
 
 class ClusterContract:
@@ -80,6 +89,30 @@ class ClusterContract:
         lines = text_of(cluster, "algo-1").splitlines()
 
         assert [line for line in lines if line.startswith("line ")] == [f"line {n}" for n in range(20_000)]
+
+    def test_a_line_has_the_time_when_it_was_printed_whenever_it_is_read(self, make: Make) -> None:
+        cluster = self.run(make, TWO_MOMENTS, ["algo-1"])
+        assert cluster.wait("algo-1") == 0
+
+        lines = [line for lines in cluster.follow("algo-1") for line in lines]
+
+        assert {len(line.time) for line in lines} == {TIME_BYTES}
+        assert [abs(line.at.timestamp() - float(line.text)) < 0.9 for line in lines] == [True, True]
+
+    def test_lines_come_as_they_are_however_long_and_odd_their_bytes(self, make: Make) -> None:
+        cluster = self.run(make, ODD, ["algo-1"])
+
+        lines = [line.data for lines in cluster.follow("algo-1") for line in lines]
+
+        assert [line[:20] for line in lines] == [
+            b"\xff\x00\xfe\r\n",
+            b"10 %\r20 %\r\n",
+            b"x" * 20,
+            b"y" * 20,
+            b"\n",
+            b"no end",
+        ]
+        assert [len(line) for line in lines[2:4]] == [16385, 50001]
 
     def test_nothing_runs_before_it_is_started(self, make: Make) -> None:
         cluster = make({"algo-1": "import time; print('began at', time.time())"})
@@ -140,7 +173,7 @@ class ClusterContract:
         cluster.stop(["algo-1", "algo-2"], 30)
 
         assert time.monotonic() - before < 15
-        told = [float(b"".join(log).split(b"told to end at ")[1]) for log in logs.values()]
+        told = [float(bytes_of(log).split(b"told to end at ")[1]) for log in logs.values()]
         assert abs(told[0] - told[1]) < 3
         for host in logs:
             cluster.wait(host)
@@ -155,7 +188,7 @@ class ClusterContract:
 
         assert cluster.wait("algo-1") == 137
         assert 0.9 < time.monotonic() - before < 15
-        assert b"".join(log) == b""
+        assert bytes_of(log) == b""
 
     def test_stop_leaves_hosts_alone_that_were_not_named(self, make: Make) -> None:
         cluster = self.run(make, WAIT)
@@ -172,7 +205,7 @@ class ClusterContract:
         assert still_there.is_alive()
         cluster.stop(["algo-1"], 0)
         still_there.join(15)
-        assert [b"".join(log) for log in logs.values()] == [b"", b""]
+        assert [bytes_of(log) for log in logs.values()] == [b"", b""]
 
     @pytest.mark.parametrize("state", ["nothing", "prepared", "running", "ended"])
     def test_remove_takes_any_state_and_can_be_repeated(self, make: Make, state: str) -> None:

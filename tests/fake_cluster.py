@@ -12,8 +12,10 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+
+from harness.engine_log import Line
 
 ML = "/opt/ml"
 _BLOCK = 1 << 16
@@ -33,6 +35,8 @@ class FakeCluster:
         self._scripts = dict(scripts)
         self._out_of_memory = frozenset(out_of_memory)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._lines: dict[str, list[Line]] = {}
+        self._pumps: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
 
     @property
@@ -47,19 +51,29 @@ class FakeCluster:
 
     def start(self) -> None:
         for host, script in self._scripts.items():
-            with self._log(host).open("wb") as log:
-                self._processes[host] = self._run(host, script, log)
+            self._lines[host] = []
+            self._processes[host] = self._run(host, script)
+            self._pumps[host] = threading.Thread(target=self._pump, args=(host,), daemon=True)
+            self._pumps[host].start()
 
-    def follow(self, host: str) -> Iterator[bytes]:
-        process = self._processes[host]
-        with self._log(host).open("rb") as log:
-            while True:
-                ended = process.poll() is not None  # asked first: what it wrote before its end is read below
-                while chunk := log.read(_BLOCK):
-                    yield chunk
-                if ended:
-                    return
-                time.sleep(_PAUSE)
+    def _pump(self, host: str) -> None:
+        """Be the engine: note when each line was printed, whoever reads it and when."""
+        stream = self._processes[host].stdout
+        assert stream
+        with stream:
+            for data in stream:
+                self._lines[host].append(Line(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z".encode(), data))
+
+    def follow(self, host: str) -> Iterator[list[Line]]:
+        seen = 0
+        while True:
+            ended = not self._pumps[host].is_alive()  # asked first: what came before its end is read below
+            if lines := self._lines[host][seen:]:
+                seen += len(lines)
+                yield lines
+            if ended:
+                return
+            time.sleep(_PAUSE)
 
     def wait(self, host: str) -> int:
         code = self._processes[host].wait()
@@ -96,9 +110,11 @@ class FakeCluster:
         for process in self._processes.values():
             _signal(process, signal.SIGKILL)
             process.wait()
+        for pump in self._pumps.values():
+            pump.join()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _run(self, host: str, script: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _run(self, host: str, script: str) -> subprocess.Popen[bytes]:
         ml = self._ml(host)
         places = {
             "SM_CURRENT_HOST": host,
@@ -111,16 +127,13 @@ class FakeCluster:
             cwd=ml,
             env={**os.environ, **places},
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
 
     def _ml(self, host: str) -> Path:
         return self.folder / host / "ml"
-
-    def _log(self, host: str) -> Path:
-        return self.folder / host / "log"
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:

@@ -290,19 +290,3 @@ def test_what_is_not_emulated_is_refused_unless_leniency_is_asked_for(place: Pla
     assert strict.problems[0].endswith("--lenient")
     assert lenient.exit_code == 0
     assert json.loads(lenient.stdout)["ignored"] == ["debugger_hook_config"]
-
-
-# Logs of a run.
-
-
-def test_logs_of_the_latest_run_are_printed_host_after_host(place: Place) -> None:
-    logs = place.folder / "runs" / "test-1" / "logs"
-    logs.mkdir(parents=True)
-    (logs / "algo-1.log").write_text("one\n")
-    (logs / "algo-2.log").write_bytes(b"two \xff\n")
-    (place.folder / "runs" / "latest").symlink_to("test-1")
-
-    assert place.harness("logs").stdout == "algo-1 │ one\nalgo-2 │ two \ufffd\n"
-    assert place.harness("logs", "test-1", "--host", "algo-2").stdout == "algo-2 │ two \ufffd\n"
-    missing = place.harness("logs", "test-1", "--host", "algo-9")
-    assert (missing.exit_code, missing.problems) == (2, ["runs/test-1/logs: no log of algo-9"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.engine_log import Line
 from harness.errors import BadInput
 from harness.job import MetricDefinition
 from harness.local_run import refuse_full_disk
@@ -87,7 +88,7 @@ def test_the_request_is_written_at_once_and_the_description_on_every_move(tmp_pa
 def test_the_end_adds_reason_metrics_and_model(tmp_path: Path) -> None:
     record = RunRecord(tmp_path, REQUEST)
     metrics = MetricReader([MetricDefinition("loss", "loss=(.*)")])
-    metrics.read("loss=0.5", NOW)
+    metrics.read("algo-1", [Line(b"2026-01-02T03:04:05.678999000Z", b"loss=0.5")])
     (tmp_path / "model.tar.gz").touch()
     record.move("Starting")
 

@@ -37,6 +37,38 @@ def test_all_it_prints_is_echoed_to_the_stream_it_was_printed_on(
     assert err == b"err \xff, no end"
 
 
+def test_what_it_prints_is_echoed_while_it_goes_on_also_without_a_newline(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    waits = "import pathlib, time\nprint('10 %', end='')\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)"
+    running = script(waits, tmp_path)
+
+    said = b""
+    while not said:
+        said = capfdbinary.readouterr().out
+        time.sleep(0.01)
+
+    assert said == b"10 %"
+    (tmp_path / "go").touch()
+    assert running.wait() == 0
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 9)"])
+def test_nothing_is_lost_however_fast_it_prints_and_however_it_dies(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], end: str
+) -> None:
+    script(f"import os\nfor n in range(100_000): print(n)\n{end}", tmp_path).wait()
+
+    assert capfdbinary.readouterr().out.decode().split() == [str(n) for n in range(100_000)]
+
+
+def test_the_last_words_are_remembered_also_without_a_newline(tmp_path: Path) -> None:
+    running = script("import sys; print(*range(100), sep='\\n'); sys.stdout.write('the end'); sys.exit(1)", tmp_path)
+
+    assert running.wait() == 1
+    assert running.evidence.error_message().split("\n")[-2:] == ["99", "the end"]
+
+
 def test_what_it_died_of_is_remembered(tmp_path: Path) -> None:
     running = script("print('before')\nraise ValueError('no such digit')", tmp_path)
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import signal
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.engine_log import Line
 from harness.errors import HarnessError
 from harness.job import MetricDefinition
 from harness.metrics import MetricReader
@@ -56,7 +59,7 @@ class Audience:
 
     steps: dict[str, Activity] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    lines: list[tuple[str, str]] = field(default_factory=list)
+    said: list[tuple[str, str]] = field(default_factory=list)
     signals: int = 0  # how many SIGINT to send, 0.3 s apart, once a host has said something
     _sent: bool = False
 
@@ -68,9 +71,9 @@ class Audience:
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def line(self, host: str, text: str) -> None:
-        self.lines.append((host, text))
-        if self.signals and not self._sent:
+    def lines(self, host: str, texts: Sequence[str]) -> None:
+        self.said += [(host, text) for text in texts]
+        if self.said and self.signals and not self._sent:
             self._sent = True
             for number in range(self.signals):
                 threading.Timer(0.2 + 0.3 * number, signal.pthread_kill, [MAIN_THREAD, signal.SIGINT]).start()
@@ -125,7 +128,7 @@ def test_a_job_whose_hosts_all_succeed_is_completed_with_its_model_logs_and_metr
     assert "FailureReason" not in described
     assert job.model() == {"model.pth": "weights of algo-1"}
     assert job.log("algo-2") == "hello\n"
-    assert ("algo-2", "hello") in job.audience.lines
+    assert ("algo-2", "hello") in job.audience.said
     assert not (job.folder / "output.tar.gz").exists()
     assert not job.cluster.exists
 
@@ -337,7 +340,7 @@ def test_logs_are_complete_however_long_they_are(tmp_path: Path) -> None:
     job.run()
 
     assert job.log("algo-1").splitlines() == [f"line {n}" for n in range(100_000)]
-    assert len(job.audience.lines) == 100_000
+    assert len(job.audience.said) == 100_000
 
 
 def test_the_last_line_counts_also_without_its_end_and_bytes_are_kept_as_they_are(tmp_path: Path) -> None:
@@ -347,14 +350,72 @@ def test_the_last_line_counts_also_without_its_end_and_bytes_are_kept_as_they_ar
     job.run()
 
     assert (job.folder / "logs/algo-1.log").read_bytes() == b"\xff\r\naccuracy 12"
-    assert job.audience.lines == [("algo-1", "\ufffd"), ("algo-1", "accuracy 12")]
+    assert job.audience.said == [("algo-1", "\ufffd"), ("algo-1", "accuracy 12")]
     assert job.describe()["FinalMetricDataList"][0]["Value"] == 12.0
+
+
+def series(job: Job) -> list[list[str]]:
+    """metrics.csv without its heading and times."""
+    heading, *rows = csv.reader((job.folder / "metrics.csv").read_text().splitlines())
+    assert heading == ["MetricName", "Timestamp", "Value", "Host"]
+    return sorted([name, value, host] for name, _, value, host in rows)
+
+
+def test_every_value_of_a_metric_is_kept_with_its_host_also_after_a_failure(tmp_path: Path) -> None:
+    second = "print('accuracy 2'); open('done', 'w').close()"
+    wait = "while not os.path.exists('../../algo-2/ml/done'): time.sleep(0.01)"
+    first = f"import os, time\nprint('accuracy 1\\naccuracy nan')\n{wait}\nraise SystemExit(1)"
+    job = Job(tmp_path, two(first, second))
+
+    job.run()
+
+    assert series(job) == [["accuracy", "1.0", "algo-1"], ["accuracy", "2.0", "algo-2"], ["accuracy", "nan", "algo-1"]]
+    values = [item["Value"] for item in job.describe()["FinalMetricDataList"]]
+    assert values in ([1.0], [2.0])
+
+
+def test_metrics_are_there_while_the_job_runs_and_after_ctrl_c(tmp_path: Path) -> None:
+    job = Job(tmp_path, {"algo-1": "print('accuracy 1');" + FOREVER})
+    job.audience.signals = 1
+
+    assert job.run() == Outcome("Stopped")
+
+    assert series(job) == [["accuracy", "1.0", "algo-1"]]
+
+
+def test_a_metric_has_the_time_when_it_was_printed(tmp_path: Path) -> None:
+    job = Job(tmp_path, {"algo-1": "import time; print('accuracy', time.time()); time.sleep(1)"})
+
+    job.run()
+
+    _, row = csv.reader((job.folder / "metrics.csv").read_text().splitlines())
+    assert row[1].endswith("+00:00")
+    assert abs(datetime.fromisoformat(row[1]).timestamp() - float(row[2])) < 0.9
+    assert job.describe()["FinalMetricDataList"][0]["Timestamp"] == row[1]
+
+
+def test_a_job_without_metrics_has_an_empty_series(tmp_path: Path) -> None:
+    job = Job(tmp_path, {"algo-1": "print('hello')"})
+
+    job.run()
+
+    assert series(job) == []
+
+
+def test_each_line_of_a_log_has_its_time_beside_it(tmp_path: Path) -> None:
+    job = Job(tmp_path, {"algo-1": "print('one\\n\\nthree', end='')"})
+
+    job.run()
+
+    times = (job.folder / "logs/algo-1.times").read_text().splitlines()
+    assert job.log("algo-1") == "one\n\nthree"
+    assert [datetime.fromisoformat(time).tzinfo for time in times] == [UTC] * 3
 
 
 class Blind(FakeCluster):
     """The engine loses a host while it is watched."""
 
-    def follow(self, host: str) -> Iterator[bytes]:
+    def follow(self, host: str) -> Iterator[list[Line]]:
         if host == "algo-2":
             raise ConnectionResetError("gone")
         return super().follow(host)

@@ -30,6 +30,7 @@ LAYERS = {
         "differences",
         "documents",
         "endpoint_log",
+        "engine_log",
         "errors",
         "hyperparameters",
         "instance_types",
@@ -49,6 +50,7 @@ LAYERS = {
     },
     "E": {
         "artifacts",
+        "batches",
         "cluster",
         "compose_command",
         "debian",
@@ -57,6 +59,7 @@ LAYERS = {
         "engine",
         "environment",
         "follow",
+        "host_log",
         "image_build",
         "job_file",
         "machine",
@@ -71,7 +74,7 @@ LAYERS = {
         "steps",
         "tar",
     },
-    "S": {"doctor", "hosting", "inventory", "training"},
+    "S": {"doctor", "hosting", "inventory", "run_logs", "training"},
     "F": {"__main__", "bootstrap", "cli", "cli_hosting", "local_hosting", "local_run", "report"},
 }
 MODULES = sorted(HARNESS.glob("*.py"))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks.jobs import toml
-from benchmarks.log_lines import Epoch, accuracy, epoch_seconds, epochs, images_per_second, world_size
+from benchmarks.log_lines import Epoch, accuracy, epoch_seconds, epochs, images_per_second, printing_seconds, world_size
 from benchmarks.results import Aim, Line, Measured, document, failures, markdown_table, plain_table
 from benchmarks.turns import Way, take_turns
 from harness.errors import CommandFailed
@@ -54,7 +54,13 @@ def test_the_last_accuracy_is_the_jobs() -> None:
     assert accuracy(TOGETHER) == 97.52
 
 
-@pytest.mark.parametrize("read", [epoch_seconds, accuracy, lambda log: images_per_second([log])])
+def test_the_slowest_host_counts_where_lines_are_printed() -> None:
+    assert printing_seconds(["printed 9 lines in 0.25 s\n", "line\nprinted 9 lines in 1.5 s\n"]) == 1.5
+
+
+@pytest.mark.parametrize(
+    "read", [lambda log: printing_seconds([log]), epoch_seconds, accuracy, lambda log: images_per_second([log])]
+)
 def test_a_log_that_does_not_tell_is_an_error_and_no_number(read: Callable[[str], float]) -> None:
     with pytest.raises(ValueError, match="tells of"):
         read("nothing was trained\n")

@@ -78,7 +78,7 @@ def test_the_request_is_one_the_api_would_take(model: botocore.model.ServiceMode
 def test_a_description_has_only_members_that_the_api_has(
     model: botocore.model.ServiceModel, length: int, reason: str | None
 ) -> None:
-    metrics = [MetricValue("loss", 0.5, START)]
+    metrics = [MetricValue("loss", 0.5, START, "algo-1")]
 
     answer = describe_training_job(
         request(), walk(COMPLETED[:length]), START, failure_reason=reason, metrics=metrics, model_artifacts="file:///m"
@@ -149,7 +149,7 @@ def test_metrics_reason_and_model_are_told_when_there_are_any() -> None:
         walk(COMPLETED),
         START,
         failure_reason="x",
-        metrics=[MetricValue("loss", 0.5, START)],
+        metrics=[MetricValue("loss", 0.5, START, "algo-1")],
         model_artifacts="file:///m",
     )
 

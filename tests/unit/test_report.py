@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.contract import script_failure
+from harness.engine_log import Line
 from harness.job import MetricDefinition
 from harness.metrics import MetricReader
 from harness.report import metrics_text, outcome_lines
@@ -17,7 +17,7 @@ def lines(status: str, reason: str = "", failed_host: str | None = None, said: s
     reader = MetricReader(
         [MetricDefinition("test:accuracy", r"accuracy (\S+)"), MetricDefinition("loss", r"loss (\S+)")]
     )
-    reader.read(said, datetime(2026, 1, 2, tzinfo=UTC))
+    reader.read("algo-1", [Line(b"2026-01-02T00:00:00.000000000Z", said.encode())])
     description = {"TrainingJobName": "mnist-1", "SecondaryStatus": status, "FailureReason": reason}
     return outcome_lines(description, FOLDER, failed_host, reader)
 
@@ -65,6 +65,6 @@ def test_a_stopped_job_says_why_and_where_its_files_are() -> None:
 
 def test_metrics_are_short_numbers() -> None:
     reader = MetricReader([MetricDefinition("a", "a=(.*)")])
-    reader.read("a=0.12345678", datetime(2026, 1, 2, tzinfo=UTC))
+    reader.read("algo-1", [Line(b"2026-01-02T00:00:00.000000000Z", b"a=0.12345678")])
 
     assert metrics_text(reader) == "a 0.123457"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.image.programs.script import Evidence
 
@@ -225,3 +227,45 @@ def test_a_rank_that_said_nothing_is_not_given_the_words_of_its_launcher() -> No
     )
 
     assert found.error_message() == "rank 1 ended without a word"
+
+
+def told(evidence: Evidence) -> object:
+    return evidence.tracebacks, dict(evidence.last_lines), evidence.recent, evidence.blamed, evidence.cause()
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(
+                [
+                    "",
+                    "words",
+                    "more words",
+                    "  indented",
+                    "Traceback (most recent call last):",
+                    "ValueError: no such digit",
+                    "[1]<stderr>:Traceback (most recent call last):",
+                    "[1]<stderr>:KeyError: 'a'",
+                    "[1,0]<stdout>:words",
+                    "Process name: 1",
+                    "  Exit code:    3",
+                    "ERROR:torch.distributed.elastic.multiprocessing.api:failed (exitcode: 1) local_rank: 0",
+                    "  rank      : 1 (local_rank: 0)",
+                    "  traceback : Signal 9 (SIGKILL) received by PID 36",
+                    "mpirun noticed that process rank 1 with PID 0 on node algo-2 exited on signal 9 (Killed).",
+                ]
+            ),
+            min_size=1,
+            max_size=30,
+        )
+    )
+)
+def test_what_is_printed_together_tells_as_much_as_line_by_line(chunks: list[list[str]]) -> None:
+    one_by_one, together = Evidence(), Evidence()
+
+    for chunk in chunks:
+        for line in chunk:
+            one_by_one.read(line, "stdout")
+        together.feed([line.encode() for line in chunk], "stdout")
+
+    assert told(together) == told(one_by_one)

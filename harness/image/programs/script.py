@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
 import sys
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BufferedReader
 from typing import IO
 
 # horovodrun tags each line with its rank: [1]<stderr>:text (gloo) or [1,0]<stderr>:text (mpi, job and rank).
@@ -41,6 +45,13 @@ _SIGNAL = re.compile(
     r"|^mpirun noticed that process rank (?P<rank>\d+) with PID \d+ on node \S+ (?P<mpirun>exited on signal .*)\.$"
 )
 _KEPT_LINES = 40
+# In lines that say more than that they were the last: those that the patterns above and `Evidence.read` look for.
+_SIGNS = (
+    *(b"]<std", b"Traceback", b"Process name:", b"Exit code:", b"mpirun noticed"),
+    *(b"ERROR:torch.distributed.elastic", b" (local_rank: ", b" received by PID "),
+)
+_CHUNK = 1 << 20  # what a pipe holds at most without privileges (man 7 pipe)
+_GATHERING = 0.005  # seconds; nobody who watches sees so short a delay
 
 
 @dataclass
@@ -63,6 +74,13 @@ class Evidence:
     # A traceback goes on in its own stream only: what the rank prints on the other one may come in between. With it
     # are kept how far it is indented (pip quotes those of others), and the one that it takes the place of.
     _open: dict[tuple[str, int | None], tuple[int, list[str] | None]] = field(default_factory=dict)
+
+    def feed(self, lines: Sequence[bytes], stream: str) -> None:
+        """`read` lines that were printed together, but for those of many that it would forget again."""
+        chunk = b"\n".join(lines)
+        told = self._open or any(sign in chunk for sign in _SIGNS)
+        for line in lines if told else _last_words(lines, self.recent.maxlen or 0):
+            self.read(line.decode(errors="replace"), stream)
 
     def read(self, line: str, stream: str = "stderr") -> None:
         tag = _TAG.match(line)
@@ -134,8 +152,18 @@ def _is_consequence(traceback: Sequence[str]) -> bool:
     return any(word in line for line in traceback[-1:] for word in _CONSEQUENCES)
 
 
+def _last_words(lines: Sequence[bytes], count: int) -> Sequence[bytes]:
+    """The end of ``lines`` that has ``count`` lines with words in them, or all of them."""
+    words = 0
+    for start in range(len(lines) - 1, -1, -1):
+        words += bool(lines[start].strip())
+        if words == count:
+            return lines[start:]
+    return lines
+
+
 class Script:
-    """A running script; its output goes to ours, line by line, and into `evidence`."""
+    """A running script; its output goes to ours, as it comes, and into `evidence`."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
         self.command = command
@@ -150,17 +178,28 @@ class Script:
         self._threads = [
             threading.Thread(target=self._echo, args=(source, target, name), daemon=True)
             for source, target, name in streams
-            if source
+            if isinstance(source, BufferedReader)
         ]
         for thread in self._threads:
             thread.start()
 
-    def _echo(self, source: IO[bytes], target: IO[bytes], name: str) -> None:
+    def _echo(self, source: BufferedReader, target: IO[bytes], name: str) -> None:
+        # Whatever there is at once, and seldom: woken for each line, we would take the core of a script that prints a
+        # lot; and with room for what it prints meanwhile it never waits for us.
+        with suppress(PermissionError):  # all pipes of a user together have a limit too
+            fcntl.fcntl(source, fcntl.F_SETPIPE_SZ, _CHUNK)
+        rest = b""
         with source:
-            for line in source:
-                target.write(line)
+            while chunk := source.read1(_CHUNK):
+                target.write(chunk)
                 target.flush()
-                self.evidence.read(line.decode(errors="replace"), name)
+                *lines, rest = (rest + chunk).split(b"\n")
+                rest = rest[-_CHUNK:]
+                if lines:
+                    self.evidence.feed(lines, name)
+                time.sleep(_GATHERING)
+        if rest:
+            self.evidence.feed([rest], name)
 
     def wait(self) -> int:
         """The script's exit code, 128 + signal where a signal ended it; all its output has been echoed by then."""
