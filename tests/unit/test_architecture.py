@@ -43,6 +43,7 @@ LAYERS = {
         "not_played",
         "outcome",
         "plan",
+        "ranks",
         "receipt",
         "request_fields",
         "status",
@@ -72,6 +73,7 @@ LAYERS = {
         "picture",
         "process",
         "record",
+        "results",
         "run",
         "sources",
         "staging",
@@ -80,6 +82,7 @@ LAYERS = {
     },
     "S": {"doctor", "hosting", "inventory", "run_logs", "training"},
     "S": {"doctor", "fault_injector", "hosting", "inventory", "sweep", "training"},
+    "S": {"doctor", "expectations", "fault_injector", "hosting", "inventory", "sweep", "training"},
     "F": {"__main__", "bootstrap", "cli", "cli_hosting", "local_hosting", "local_run", "report"},
 }
 MODULES = sorted(HARNESS.glob("*.py"))
