@@ -54,6 +54,7 @@ LAYERS = {
     "E": {
         "artifacts",
         "batches",
+        "budget",
         "cluster",
         "compose_command",
         "debian",
