@@ -88,7 +88,7 @@ class DockerCluster:
     def _fill(self, host: str, texts: Any, staged: Sequence[StagedChannel]) -> None:
         container = self._container(host)
         container.put_archive("/", text_files(texts))
-        trees = [(self._plan.source_dir, contract.CODE_DIR)]
+        trees = [(self._plan.source_dir, contract.CODE_DIR)] if self._plan.source_dir else []
         # Folders go in under their own names, as the SDK packs them (fw_utils.py tar_and_upload_dir).
         trees += [(path, _folder_of(path)) for path in self._plan.dependencies]
         trees += [(c.copied_from, f"{contract.DATA_DIR}/{c.name}") for c in staged if c.copied_from]

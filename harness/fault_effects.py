@@ -11,6 +11,7 @@ import os
 import signal
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import contract, faults
 from harness.compose import Project
+from harness.deadline import Deadline
 from harness.engine import PID_FILE
 from harness.errors import HarnessError
 from harness.faults import Fault, hosts_of
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 Undo = Callable[[], object]
+_READY_SECONDS = 20.0
 # The programs of the image, run without the image's own `train`.
 _PYTHON = ("env", "PYTHONPATH=/usr/local/lib/harness", "python3", "-m")
 # In the mounts of a host: over each folder an overlay whose upper layer is a file system that has just been filled.
@@ -149,10 +152,10 @@ class Effects:
                 cap_add=["NET_ADMIN"],
             )
             helpers.append(helper)
-            if next(iter(helper.logs(stream=True, follow=True)), b"").strip() != b"ready":
-                said = helper.logs().decode(errors="replace").strip()
+            if not _is_ready(helper):
+                why = helper.logs().decode(errors="replace").strip().rpartition("\n")[2]
                 stop()
-                raise HarnessError(f"the network of {host} cannot be disturbed: {said.rpartition(chr(10))[2]}")
+                raise HarnessError(f"the network of {host} cannot be disturbed: {why}")
         return stop
 
     def _fill(self, container: Container) -> None:
@@ -184,6 +187,19 @@ class Effects:
         networks: Mapping[str, Any] = self._container(host).attrs["NetworkSettings"]["Networks"]
         (network,) = networks.values()
         return str(network["IPAddress"])
+
+
+def _is_ready(helper: Container) -> bool:
+    """Whether the helper has said so, which it does in a moment, or has ended first."""
+    deadline = Deadline(_READY_SECONDS, "waiting for a helper")
+    while not deadline.expired():
+        if helper.logs().strip() == b"ready":
+            return True
+        helper.reload()
+        if helper.status == "exited":
+            return False
+        time.sleep(0.02)
+    return False
 
 
 def _nothing() -> None:

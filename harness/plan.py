@@ -54,7 +54,7 @@ class ClusterPlan:
     hosts: tuple[HostPlan, ...]
     request: Mapping[str, object]
     channels: tuple[Channel, ...]
-    source_dir: Path
+    source_dir: Path | None
     dependencies: tuple[Path, ...] = ()
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ("train",)
@@ -114,7 +114,7 @@ def plan_training(
         hosts=hosts,
         request=request,
         channels=job.inputs,
-        source_dir=job.source_dir or Path(),
+        source_dir=job.source_dir,
         dependencies=job.dependencies,
         entrypoint=job.container_entry_point,
         command=job.container_arguments or (() if job.container_entry_point else ("train",)),

@@ -42,4 +42,4 @@ def sweep(client: DockerClient, me: Owner | None = None) -> list[str]:
 def is_left_over(marks: Mapping[str, str], me: Owner) -> bool:
     """Whether what carries the labels ``marks`` is wanted by nobody any more."""
     owner = owner_of(marks)
-    return owner is not None and labels.RETAINED not in marks and is_gone(owner, me, start_time(owner.pid))
+    return owner is not None and is_gone(owner, me, start_time(owner.pid))

@@ -77,6 +77,7 @@ LAYERS = {
         "results",
         "run",
         "sources",
+        "sagemaker_env",
         "staging",
         "steps",
         "tar",
@@ -85,6 +86,30 @@ LAYERS = {
     "S": {"doctor", "fault_injector", "hosting", "inventory", "sweep", "training"},
     "S": {"doctor", "expectations", "fault_injector", "hosting", "inventory", "sweep", "training"},
     "F": {"__main__", "bootstrap", "cli", "cli_hosting", "local_hosting", "local_run", "report"},
+    "S": {
+        "doctor",
+        "expectations",
+        "fault_injector",
+        "hosted_model",
+        "hosting",
+        "idle_hosts",
+        "job_contract",
+        "inventory",
+        "sweep",
+        "training",
+    },
+    "F": {
+        "__main__",
+        "bootstrap",
+        "cli",
+        "cli_hosting",
+        "hosted_model",
+        "local_hosting",
+        "local_run",
+        "pytest_plugin",
+        "report",
+        "running_job",
+    },
 }
 MODULES = sorted(HARNESS.glob("*.py"))
 PROGRAMS = sorted((HARNESS / "image").rglob("*.py"))
