@@ -19,73 +19,79 @@ class _Pending:
     failure: str = ""
 
 
+@dataclass(frozen=True)
+class Scene:
+    """Where faults are done: ``note`` tells people, ``interrupt`` takes the job's hosts away."""
+
+    effects: Effects
+    note: Callable[[str], object]
+    interrupt: Callable[[], object]
+
+
 class FaultInjector:
-    """Told of every line and status of a job; ``note`` tells people, ``interrupt`` takes the job's hosts away.
+    """Told of every line and status of one job. Faults may be added from any thread, before it starts or later."""
 
-    Faults may be added from any thread, also while the job runs. ``printed`` answers whether a line has been said
-    already, for those that are added late.
-    """
-
-    def __init__(
-        self,
-        effects: Effects,
-        faults: Iterable[Timed],
-        *,
-        note: Callable[[str], object],
-        interrupt: Callable[[], object],
-        printed: Callable[[AfterLog], bool],
-    ) -> None:
-        self._effects = effects
-        self._note = note
-        self._interrupt = interrupt
-        self._printed = printed
+    def __init__(self, faults: Iterable[Timed] = ()) -> None:
         self._lock = threading.Lock()
-        self._statuses: set[str] = set()
+        self._scene: Scene | None = None
         self._pending = [_Pending(timed) for timed in faults]
+        self._statuses: set[str] = set()
+        self._lines: list[tuple[str, str]] = []  # all so far, for faults that are added late
         self._undo: list[Undo] = []
         self._threads: list[threading.Thread] = []
         self._over = threading.Event()
 
+    @property
+    def faults(self) -> list[Timed]:
+        return [pending.timed for pending in self._pending]
+
+    def attach(self, scene: Scene) -> None:
+        """The job has hosts from now on; to be called before the first line or status."""
+        self._scene = scene
+
     def add(self, timed: Timed) -> None:
         """One more; it fires at once where its moment has already been."""
         pending = _Pending(timed)
+        moment = timed.moment
         with self._lock:
             self._pending.append(pending)
-            statuses = set(self._statuses)
-        match timed.moment:
-            case AtStatus(status) if status in statuses:
-                self._fire(pending)
-            case AfterSeconds(seconds) if TRAINING in statuses:
-                self._fire(pending, seconds)
-            case AfterLog() if self._printed(timed.moment):
-                self._fire(pending)
+            statuses, lines = set(self._statuses), list(self._lines)
+        if isinstance(moment, AtStatus) and moment.status in statuses:
+            self._fire(pending)
+        elif isinstance(moment, AfterSeconds) and TRAINING in statuses:
+            self._fire(pending, moment.seconds)
+        elif isinstance(moment, AfterLog) and any(moment.matches(host, line) for host, line in lines):
+            self._fire(pending)
 
     def status(self, name: str) -> None:
         """The job has entered this SecondaryStatus."""
         with self._lock:
             self._statuses.add(name)
-            waiting = [each for each in self._pending if not each.fired]
-        for pending in waiting:
-            moment = pending.timed.moment
+            pending = list(self._pending)
+        for each in pending:
+            moment = each.timed.moment
             if isinstance(moment, AtStatus) and moment.status == name:
-                self._fire(pending)
+                self._fire(each)
             elif isinstance(moment, AfterSeconds) and name == TRAINING:
-                self._fire(pending, moment.seconds)
+                self._fire(each, moment.seconds)
 
     def line(self, host: str, text: str) -> None:
         """``host`` has printed this line."""
-        for pending in self._pending:
-            moment = pending.timed.moment
-            if not pending.fired and isinstance(moment, AfterLog) and moment.matches(host, text):
-                self._fire(pending)
+        with self._lock:
+            self._lines.append((host, text))
+            pending = list(self._pending)
+        for each in pending:
+            moment = each.timed.moment
+            if not each.fired and isinstance(moment, AfterLog) and moment.matches(host, text):
+                self._fire(each)
 
     def close(self) -> tuple[str, ...]:
         """Undo everything; a line for each fault that never fired or could not be done."""
         self._over.set()
         for thread in self._threads:
             thread.join()
-        for undo in reversed(self._undo):
-            undo()
+        while self._undo:
+            self._undo.pop()()
         return tuple(
             f"fault {str(each.timed)!r}: {each.failure or 'its moment never came'}"
             for each in self._pending
@@ -103,15 +109,15 @@ class FaultInjector:
         thread.start()
 
     def _do(self, pending: _Pending, seconds: float) -> None:
-        if self._over.wait(seconds):
+        if self._over.wait(seconds) or self._scene is None:
             pending.fired = False  # the job was over before
             return
-        self._note(f"fault: {pending.timed}")
+        self._scene.note(f"fault: {pending.timed}")
         try:
             if isinstance(pending.timed.fault, Interrupt):
-                self._interrupt()
+                self._scene.interrupt()
             else:
-                self._undo.append(self._effects.apply(pending.timed.fault))
+                self._undo.append(self._scene.effects.apply(pending.timed.fault))
         except HarnessError as error:
             pending.failure = str(error)
-            self._note(f"fault {str(pending.timed)!r} could not be done: {error}")
+            self._scene.note(f"fault {str(pending.timed)!r} could not be done: {error}")

@@ -130,9 +130,9 @@ def training(
     Returns a `RunningJob` at once; ``job.wait()`` gives its `JobResult`. Jobs that still run when the test is over are
     stopped, faults that never fired fail the test, and nothing is left in the engine.
     """
-    from harness.running_job import TestRun
+    from harness.running_job import JobsOfTest
 
-    with TestRun(
+    with JobsOfTest(
         runs=tmp_path / "runs",
         launcher=request.config.getoption("--harness-launcher"),
         retain=request.config.getoption("--harness-retain"),
