@@ -11,6 +11,7 @@ from typing import Any
 from harness import contract
 from harness.contract import HostConfig, Observed
 from harness.describe import REGION, training_job_arn
+from harness.hyperparameters import command_line_arguments, read_hyperparameters
 from harness.job_file import read_job_file
 from harness.plan import HostPlan, plan_training
 
@@ -68,14 +69,14 @@ def job_contract(path: Path, hosts: int | None, hyperparameters: Mapping[str, An
 def _host(plan: HostPlan) -> HostContract:
     files = {Path(path).name: json.loads(text) for path, text in plan.files.items()}
     config = _config(files)
-    observed = Observed(num_cpus=1, job_name=plan.environment["TRAINING_JOB_NAME"])
+    observed = Observed(num_cpus=1, environment=plan.environment)
     ours = (contract.LAUNCHER_VARIABLE, contract.OWN_CORES_VARIABLE)
     return HostContract(
         plan.name,
         files,
         {name: value for name, value in plan.environment.items() if name not in ours},
         contract.sm_environment(config, observed),
-        tuple(contract.command_line_arguments(contract.read_hyperparameters(config.hyperparameters))),
+        tuple(command_line_arguments(read_hyperparameters(config.hyperparameters))),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from harness import contract, documents
 from harness.contract import HostConfig, Observed
 from harness.documents import ChannelConfig, HostGroup
+from harness.hyperparameters import command_line_arguments, read_hyperparameters
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def make_sagemaker_env(
         _here(folder, path).write_text(json.dumps(content))
     found = contract.sm_environment(config, Observed(num_cpus=os.cpu_count() or 1))
     variables = {name: value.replace(contract.ML, str(folder)) for name, value in found.items()}
-    arguments = contract.command_line_arguments(contract.read_hyperparameters(encoded))
+    arguments = command_line_arguments(read_hyperparameters(encoded))
     return SageMakerEnv(folder, variables, tuple(arguments))
 
 

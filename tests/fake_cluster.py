@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
 
 from harness.engine_log import Line
@@ -138,4 +139,5 @@ class FakeCluster:
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
     if process.poll() is None:
-        os.killpg(process.pid, number)
+        with suppress(ProcessLookupError):  # it has ended in the meantime: what was wanted
+            os.killpg(process.pid, number)

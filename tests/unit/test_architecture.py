@@ -90,7 +90,6 @@ LAYERS = {
         "doctor",
         "expectations",
         "fault_injector",
-        "hosted_model",
         "hosting",
         "idle_hosts",
         "job_contract",
