@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import docker
 import pytest
@@ -140,3 +142,37 @@ def test_two_clusters_at_once_are_strangers(cluster: Cluster, ours: Callable[[],
 
     assert one.run("algo-1", "hostname", "-i").output != other.run("algo-1", "hostname", "-i").output
     assert len(ours()) == 2
+
+
+WATCH = """
+import sys
+sys.path.insert(0, "/usr/local/lib/harness")
+from harness.image.programs.rendezvous import Follower, HostLost
+try:
+    follower = Follower("algo-1", "algo-2", 10)
+    follower.ready()
+    follower.wait()
+except HostLost as lost:
+    print(lost)
+"""
+LEAD = """
+import sys, threading
+sys.path.insert(0, "/usr/local/lib/harness")
+from harness.image.programs.rendezvous import Leader
+leader = Leader(["algo-2"])
+leader.wait_for_followers(20)
+over = threading.Event()
+leader.watch(lambda what: (print(what), over.set()))
+over.wait(90)
+"""
+
+
+def test_hosts_that_are_cut_off_from_each_other_notice_within_a_minute(pair: IdleHosts, effects: Effects) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(pair.run, "algo-1", "python3", "-c", LEAD)
+        follower = pool.submit(pair.run, "algo-2", "python3", "-c", WATCH)
+        time.sleep(3)  # both are connected by now; a partition before that is another story
+        effects.apply(faults.Partition(("algo-2",)))
+
+        assert "algo-2 has not answered for 30 s: nothing passes between it and this host" in leader.result(60).output
+        assert "algo-1, the host that leads the job: it has not answered for 30 s" in follower.result(60).output
