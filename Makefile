@@ -38,8 +38,9 @@ local-predict: environment ## classify a digit with the hosted model: INDEX=7 of
 local-stop: environment ## stop hosting
 	@$(BIN)/harness stop
 
-docs: environment ## write docs/fidelity.md anew out of what the harness goes by
+docs: environment ## write the pages anew that are made of code: docs/fidelity.md, docs/testing-reference.md
 	@$(BIN)/python -m docs.fidelity
+	@$(BIN)/python -m docs.testing_reference
 
 test: environment ## run everything that CI runs
 	@$(BIN)/tox
