@@ -11,7 +11,7 @@ BIN := .venv/bin
 IMAGES := mnist_job/data/MNIST/raw/t10k-images-idx3-ubyte
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data local-train local-serve local-predict local-stop docs test bench doctor clean environment
+.PHONY: help setup data local-train local-serve local-predict local-stop docs test reliability bench doctor clean environment
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ docs: environment ## write the pages anew that are made of code: docs/fidelity.m
 
 test: environment ## run everything that CI runs
 	@$(BIN)/tox
+
+reliability: environment ## run the fault matrix, 20 to 40 minutes, and write docs/reliability.md
+	@$(BIN)/python -m benchmarks.reliability --write docs/reliability.md
 
 bench: environment ## run the benchmarks, side by side with the peers
 	@$(BIN)/python -m benchmarks

@@ -65,6 +65,14 @@ class Effects:
 
         Raises `HarnessError` where this engine or this machine cannot do it.
         """
+        from docker.errors import APIError
+
+        try:
+            return self._apply(fault)
+        except APIError as error:
+            raise HarnessError(f"the docker engine refused: {error.explanation or error}") from error
+
+    def _apply(self, fault: Fault) -> Undo:
         match fault:
             case faults.KillHost():
                 return self._each(fault, lambda container: container.kill())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ class FaultInjector:
         self._undo: list[Undo] = []
         self._threads: list[threading.Thread] = []
         self._over = threading.Event()
+        self.fired: list[tuple[Timed, float]] = []  # what has been done, and when (`time.monotonic`)
 
     @property
     def faults(self) -> list[Timed]:
@@ -113,6 +115,7 @@ class FaultInjector:
             pending.fired = False  # the job was over before
             return
         self._scene.note(f"fault: {pending.timed}")
+        self.fired.append((pending.timed, time.monotonic()))
         try:
             if isinstance(pending.timed.fault, Interrupt):
                 self._scene.interrupt()

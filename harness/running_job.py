@@ -71,6 +71,11 @@ class RunningJob:
             raise BadInput(f"at_status({status!r}): hosts are there at {' and '.join(faults.HOST_STATUSES)} only")
         return self._at(AtStatus(status))
 
+    @property
+    def fired(self) -> list[tuple[Timed, float]]:
+        """The faults that have fired, and when (`time.monotonic`)."""
+        return self._injector.fired
+
     def stop(self) -> None:
         """Ask the job to stop, as StopTrainingJob does; `wait` tells what became of it."""
         self._control.stop()
