@@ -12,8 +12,8 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.engine_log import Line

@@ -82,10 +82,6 @@ LAYERS = {
         "steps",
         "tar",
     },
-    "S": {"doctor", "hosting", "inventory", "run_logs", "training"},
-    "S": {"doctor", "fault_injector", "hosting", "inventory", "sweep", "training"},
-    "S": {"doctor", "expectations", "fault_injector", "hosting", "inventory", "sweep", "training"},
-    "F": {"__main__", "bootstrap", "cli", "cli_hosting", "local_hosting", "local_run", "report"},
     "S": {
         "doctor",
         "expectations",
