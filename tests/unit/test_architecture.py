@@ -90,6 +90,7 @@ LAYERS = {
         "idle_hosts",
         "job_contract",
         "inventory",
+        "run_logs",
         "sweep",
         "training",
     },
