@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from harness.errors import HarnessError
 from harness.fault_effects import Effects, Undo
 from harness.faults import AfterLog, AfterSeconds, AtStatus, Interrupt, Timed
+from harness.run import Reporter, Step
 from harness.status import TRAINING
 
 
@@ -77,14 +79,14 @@ class FaultInjector:
             elif isinstance(moment, AfterSeconds) and name == TRAINING:
                 self._fire(each, moment.seconds)
 
-    def line(self, host: str, text: str) -> None:
-        """``host`` has printed this line."""
+    def lines(self, host: str, texts: Sequence[str]) -> None:
+        """``host`` has printed these lines."""
         with self._lock:
-            self._lines.append((host, text))
-            pending = list(self._pending)
-        for each in pending:
+            self._lines += [(host, text) for text in texts]
+            waiting = [each for each in self._pending if not each.fired and isinstance(each.timed.moment, AfterLog)]
+        for each in waiting:
             moment = each.timed.moment
-            if not each.fired and isinstance(moment, AfterLog) and moment.matches(host, text):
+            if isinstance(moment, AfterLog) and any(moment.matches(host, text) for text in texts):
                 self._fire(each)
 
     def close(self) -> tuple[str, ...]:
@@ -124,3 +126,21 @@ class FaultInjector:
         except HarnessError as error:
             pending.failure = str(error)
             self._scene.note(f"fault {str(pending.timed)!r} could not be done: {error}")
+
+
+class Watched:
+    """A reporter whose lines the injector hears as well."""
+
+    def __init__(self, reporter: Reporter, injector: FaultInjector) -> None:
+        self._reporter = reporter
+        self._injector = injector
+
+    def step(self, title: str) -> AbstractContextManager[Step]:
+        return self._reporter.step(title)
+
+    def note(self, text: str) -> None:
+        self._reporter.note(text)
+
+    def lines(self, host: str, texts: Sequence[str]) -> None:
+        self._reporter.lines(host, texts)
+        self._injector.lines(host, texts)

@@ -52,10 +52,10 @@ def injector(done: Done, *timed: Timed) -> FaultInjector:
 def test_a_fault_waits_for_the_line_it_is_to_follow_and_fires_once(done: Done) -> None:
     faults = injector(done, Timed(KILL, AfterLog("epoch 1", "algo-1")))
 
-    faults.line("algo-2", "epoch 1")
+    faults.lines("algo-2", ["epoch 1"])
     assert not done.fired.wait(0.1)
-    faults.line("algo-1", "[0]<stdout>:epoch 1: done")
-    faults.line("algo-1", "epoch 1")
+    faults.lines("algo-1", ["[0]<stdout>:epoch 1: done"])
+    faults.lines("algo-1", ["epoch 1"])
     assert done.fired.wait(5)
 
     assert faults.close() == ()
@@ -88,7 +88,7 @@ def test_seconds_count_from_the_start_of_training(done: Done) -> None:
 def test_a_fault_that_is_added_late_fires_at_once(done: Done, moment: Any) -> None:
     faults = injector(done)
     faults.status("Training")
-    faults.line("algo-1", "hello")
+    faults.lines("algo-1", ["hello"])
 
     faults.add(Timed(KILL, moment))
 
@@ -99,7 +99,7 @@ def test_a_fault_that_is_added_late_fires_at_once(done: Done, moment: Any) -> No
 def test_an_interruption_is_the_jobs_own_affair(done: Done) -> None:
     faults = injector(done, Timed(Interrupt(), AfterLog("x")))
 
-    faults.line("algo-1", "x")
+    faults.lines("algo-1", ["x"])
 
     assert done.interrupted.wait(5)
     assert faults.close() == ()
@@ -120,7 +120,7 @@ def test_a_moment_that_never_came_is_told(done: Done) -> None:
 def test_a_fault_that_cannot_be_done_is_told_and_does_not_stop_the_others(done: Done) -> None:
     faults = injector(done, Timed(KillHost("algo-9"), AfterLog("x")), Timed(KILL, AfterLog("x")))
 
-    faults.line("algo-1", "x")
+    faults.lines("algo-1", ["x"])
     assert done.fired.wait(5)
 
     assert faults.close() == ("fault 'kill algo-9 after x': no such host",)
