@@ -30,7 +30,7 @@ def containers(client: DockerClient) -> list[dict[str, str]]:
 def clean(client: DockerClient, *, everything: bool) -> list[str]:
     """Remove runs without a running container (with ``everything`` all runs) and staged inputs; says what went."""
     from harness.cluster import remove_run
-    from harness.staging import clean_staged
+    from harness.volumes import clean_staged
 
     ended: set[str] = set()
     alive: set[str] = set()
