@@ -69,7 +69,8 @@ class Cluster(Protocol):
 class DockerCluster:
     """A `Cluster` of containers. Raises `HarnessError` where the engine or compose refuses.
 
-    ``inputs`` is what its channels hold; downloads and digests of it are kept in the folder ``cache``.
+    ``inputs`` is what its channels hold; downloads and digests of it are kept in the folder ``cache``. ``layered``
+    says whether volumes can be layered; None asks the engine.
     """
 
     def __init__(
@@ -80,6 +81,8 @@ class DockerCluster:
         project: Project,
         inputs: Sequence[ChannelData],
         cache: Path,
+        *,
+        layered: bool | None = None,
     ) -> None:
         self._client = client
         self._compose = compose
@@ -87,10 +90,13 @@ class DockerCluster:
         self._project = project
         self._inputs = inputs
         self._cache = cache
+        self._layered = layered
         self._feeders: dict[str, Container] = {}
 
     def prepare(self) -> None:
-        given = stage_channels(self._client, self._plan, self._project, self._inputs, self._cache)
+        given = stage_channels(
+            self._client, self._plan, self._project, self._inputs, self._cache, layered=self._layered
+        )
         views = tuple(view for inputs in given.values() for view in inputs.views)
         self._up(run_document(base_document(), self._plan, self._project, views))
         with ThreadPoolExecutor(len(self._plan.hosts)) as pool:

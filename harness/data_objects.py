@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from harness.channel_table import PIPE, SHARDED
+from harness.channel_table import PIPE, S3_PREFIX, SHARDED
 from harness.errors import BadInput
 from harness.job import Channel
 from harness.plan import HostPlan, channels_of
@@ -118,8 +118,13 @@ def received(inputs: Iterable[ChannelData], hosts: Sequence[HostPlan]) -> dict[s
 
 
 def notes(inputs: Iterable[ChannelData], hosts: Sequence[HostPlan]) -> Iterator[str]:
-    """A line for each sharded channel that leaves hosts without an object, which the platform allows."""
+    """What may not be meant: hosts for which a shard holds nothing, a path that only begins the names of others."""
     for data in inputs:
+        if _begins_other_names(data):
+            yield (
+                f"channel {data.name!r}: {str(data.channel.source)!r} is no folder or file; as a prefix in S3 would, "
+                f"it stands for the {len(data.objects)} files that begin so"
+            )
         names = hosts_of(data.channel, hosts)
         empty = names[len(data.items()) :] if data.sharded else ()
         if empty:
@@ -127,6 +132,14 @@ def notes(inputs: Iterable[ChannelData], hosts: Sequence[HostPlan]) -> Iterator[
                 f"channel {data.name!r} is sharded over {len(names)} hosts and holds {len(data.items())} in all: "
                 f"nothing for {', '.join(empty)}"
             )
+
+
+def _begins_other_names(data: ChannelData) -> bool:
+    source = data.channel.source
+    if not isinstance(source, Path) or data.channel.s3_data_type != S3_PREFIX or not data.objects:
+        return False
+    path = data.objects[0].path
+    return path is not None and path != source and source not in path.parents
 
 
 def content_digest(entries: Iterable[tuple[str, str]]) -> str:

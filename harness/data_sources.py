@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from harness import data_objects
 from harness.channel_table import AUGMENTED_MANIFEST, MANIFEST
@@ -40,17 +41,17 @@ def list_inputs(job: TrainingJob) -> tuple[ChannelData, ...]:
 
 
 def local_objects(source: Path) -> Iterator[DataObject]:
-    """All files of a folder, a file, or, where ``source`` is neither, what its parent has that begins so, in order.
+    """All files of a folder, a file, or, where ``source`` is neither, what its parent has that begins so.
 
-    The last is what a string prefix is in S3. Links are followed, as an upload to S3 follows them.
+    The last is what a string prefix is in S3, and so is the order: that of the keys' UTF-8. Links are followed, as an
+    upload to S3 follows them.
     """
-    if source.is_dir():
-        yield from _folder(source, source)
-    elif source.exists():
-        yield _file(source, source.parent)
-    else:
-        for path in sorted(_beginning_with(source)):
-            yield from _folder(path, source.parent) if path.is_dir() else (_file(path, source.parent),)
+    top = source if source.is_dir() else source.parent
+    begun = [source] if source.exists() else _beginning_with(source)
+    files = [file for path in begun for file in (_files_in(path) if path.is_dir() else (path,))]
+    keys = {path.relative_to(top).as_posix(): path for path in files}
+    for key in sorted(keys, key=os.fsencode):
+        yield _object(key, keys[key])
 
 
 def _data(channel: Channel, mode: str, connect: Callable[[], S3]) -> ChannelData:
@@ -92,7 +93,7 @@ def _named(named: Sequence[tuple[str, str]], manifest: Path | str, connect: Call
             item = next(found)
         else:
             path = _local(uri, manifest)
-            item = DataObject(key, path.stat().st_size, path.absolute().as_uri(), path) if path.is_file() else uri
+            item = _object(key, path) if path.is_file() else uri
         if isinstance(item, str):
             missing.append(f"the manifest {str(manifest)!r} names {item!r}, which does not exist")
         else:
@@ -105,7 +106,7 @@ def _named(named: Sequence[tuple[str, str]], manifest: Path | str, connect: Call
 def _local(text: str, manifest: Path | str) -> Path:
     """A place on this machine that a manifest names: a file:// URI, or a path relative to the manifest's folder."""
     if text.startswith("file://"):
-        return Path(unquote(urlsplit(text).path))
+        return Path(unquote(text.removeprefix("file://")))
     if isinstance(manifest, str):
         raise BadInput(f"the manifest {manifest!r} names {text!r}, which is no s3:// URI")
     return manifest.parent / text
@@ -128,23 +129,23 @@ def _problems(data: ChannelData) -> Iterator[str]:
                 yield f"{item.key!r}: {item.size} bytes; one RecordIO record holds {data_objects.RECORD_BYTES} at most"
 
 
-def _folder(folder: Path, top: Path) -> Iterator[DataObject]:
-    found = []
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=_unreadable):
+def _files_in(folder: Path) -> Iterator[Path]:
+    for place, _, names in os.walk(folder, followlinks=True, onerror=_unreadable):
         here = Path(place)
         if any(here.samefile(parent) for parent in here.parents if parent.is_relative_to(folder)):
             raise BadInput(f"{place!r}: the folder is a link to one that it is in")
-        folders.sort()
-        found += [here / name for name in names]
-    # In the order of S3, which lists keys by their UTF-8.
-    for path in sorted(found, key=lambda path: os.fsencode(path.relative_to(top).as_posix())):
-        yield _file(path, top)
+        for name in names:
+            yield here / name
 
 
-def _file(path: Path, top: Path) -> DataObject:
-    if not path.is_file():
+def _object(key: str, path: Path) -> DataObject:
+    try:
+        found = path.stat()
+    except OSError:
+        found = None
+    if found is None or not stat.S_ISREG(found.st_mode):
         raise BadInput(f"{str(path)!r} is no file that could be uploaded: a broken link, a socket or a device")
-    return DataObject(path.relative_to(top).as_posix(), path.stat().st_size, path.absolute().as_uri(), path)
+    return DataObject(key, found.st_size, path.absolute().as_uri(), path)
 
 
 def _unreadable(error: OSError) -> None:

@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# A file may change twice within one tick of its clock; one that is as young as this is not remembered yet.
+# A file may change twice within one tick of its clock, with nothing to tell the second time by.
 _SETTLED_SECONDS = 2.0
 _TABLE = "CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, state TEXT, digest TEXT)"
 
 
-def file_digests(paths: Iterable[Path], cache: Path) -> dict[Path, str]:
+def file_digests(paths: Iterable[Path], cache: Path, *, settled_after: float = _SETTLED_SECONDS) -> dict[Path, str]:
     """SHA-256 in hex of each of ``paths``; ``cache`` is the folder in which they are remembered.
+
+    A file that changed less than ``settled_after`` seconds ago is not remembered yet.
 
     Raises OSError where a file cannot be read.
     """
@@ -27,7 +29,7 @@ def file_digests(paths: Iterable[Path], cache: Path) -> dict[Path, str]:
         unknown = [path for path in states if path not in known]
         with ThreadPoolExecutor() as pool:
             fresh = dict(zip(unknown, pool.map(_digest, unknown), strict=True))
-        newest = time.time_ns() - int(_SETTLED_SECONDS * 10**9)
+        newest = time.time_ns() - int(settled_after * 10**9)
         with database:
             database.executemany(
                 "INSERT OR REPLACE INTO digests VALUES (?, ?, ?)",

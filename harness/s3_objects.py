@@ -92,11 +92,13 @@ class S3:
         missing = {item.path: item for item in placed if item.path and not item.path.exists()}
         for path in missing:
             path.parent.mkdir(parents=True, exist_ok=True)
-        with TransferManager(self._client, TransferConfig(max_concurrency=_PARALLEL)) as manager:
+        # Only downloads in parts ask for the very version that was listed; a small object is one part.
+        settings = TransferConfig(max_concurrency=_PARALLEL, multipart_threshold=1)
+        with TransferManager(self._client, settings) as manager:
             futures = []
             for path, item in missing.items():
                 bucket, key = split(item.uri)
-                # It writes to a file beside and renames that, asks for this very version, and tries again by itself.
+                # It writes to a file beside and renames that, and tries again by itself.
                 futures.append((item, manager.download(bucket, key, str(path), subscribers=[_known(item)])))
             for item, future in futures:
                 with _plain_words(item.uri, DataDownloadFailed):
@@ -137,6 +139,7 @@ def _plain_words(uri: str, kind: type[HarnessError]) -> Iterator[None]:
     """Turns what the SDK raises into one line about ``uri``."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+    from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
     try:
         yield
@@ -147,6 +150,10 @@ def _plain_words(uri: str, kind: type[HarnessError]) -> Iterator[None]:
         raise kind(
             f"{uri!r}: no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from error
+    except S3DownloadFailedError as error:
+        raise kind(f"{uri!r}: the object was replaced while the job was starting; start it again") from error
+    except RetriesExceededError as error:
+        raise kind(f"{uri!r}: {error.last_exception}") from error
     except (BotoCoreError, Boto3Error, OSError) as error:
         raise kind(f"{uri!r}: {error}") from error
 
@@ -161,6 +168,4 @@ _CODES = {
     "SignatureDoesNotMatch": "the AWS secret key in use does not fit its access key",
     "ExpiredToken": "the AWS credentials in use have expired",
     "PermanentRedirect": "the bucket is in another region; set AWS_DEFAULT_REGION to it",
-    "PreconditionFailed": "the object was replaced while the job was starting; start it again",
-    "412": "the object was replaced while the job was starting; start it again",
 }
