@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.channel_table import PIPE, S3_PREFIX, SHARDED
@@ -166,16 +166,19 @@ def relative_keys(prefix: str, keys: Iterable[str]) -> dict[str, str]:
 def key_problems(keys: Iterable[str]) -> Iterator[str]:
     """What keeps ``keys`` from being the files of one folder, a line each."""
     seen: set[str] = set()
-    parents: dict[str, str] = {}
+    folders: dict[str, str] = {}  # each with a key that is in it
     for key in keys:
         if _outside(key):
             yield f"{key!r} is no path below a folder: no part of it may be empty, '.' or '..'"
         if key in seen:
             yield f"{key!r} is there twice"
         seen.add(key)
-        parents |= {str(parent): key for parent in PurePosixPath(key).parents}
-    for key in sorted(seen & parents.keys()):
-        yield f"{key!r} would be a file and, for {parents[key]!r}, a folder"
+        folder = key.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders[folder] = key
+            folder = folder.rpartition("/")[0]
+    for key in sorted(seen & folders.keys()):
+        yield f"{key!r} would be a file and, for {folders[key]!r}, a folder"
 
 
 def read_manifest(text: str) -> tuple[str, tuple[str, ...]]:
@@ -251,4 +254,4 @@ def record(line: Mapping[str, Any], attributes: Sequence[str], keys: Mapping[str
 
 
 def _outside(key: str) -> bool:
-    return any(part in ("", ".", "..") for part in key.split("/"))
+    return not {"", ".", ".."}.isdisjoint(key.split("/"))

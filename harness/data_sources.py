@@ -48,10 +48,10 @@ def local_objects(source: Path) -> Iterator[DataObject]:
     """
     top = source if source.is_dir() else source.parent
     begun = [source] if source.exists() else _beginning_with(source)
-    files = [file for path in begun for file in (_files_in(path) if path.is_dir() else (path,))]
-    keys = {path.relative_to(top).as_posix(): path for path in files}
-    for key in sorted(keys, key=os.fsencode):
-        yield _object(key, keys[key])
+    files = [file for path in begun for file in (_files_in(path) if path.is_dir() else (str(path),))]
+    start = len(os.path.join(top, ""))  # noqa: PTH118  for ten thousand files, texts are several times faster
+    for file in sorted(files, key=os.fsencode):
+        yield _object(file[start:], Path(file))
 
 
 def _data(channel: Channel, mode: str, connect: Callable[[], S3]) -> ChannelData:
@@ -129,13 +129,13 @@ def _problems(data: ChannelData) -> Iterator[str]:
                 yield f"{item.key!r}: {item.size} bytes; one RecordIO record holds {data_objects.RECORD_BYTES} at most"
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
+def _files_in(folder: Path) -> Iterator[str]:
     for place, _, names in os.walk(folder, followlinks=True, onerror=_unreadable):
         here = Path(place)
         if any(here.samefile(parent) for parent in here.parents if parent.is_relative_to(folder)):
             raise BadInput(f"{place!r}: the folder is a link to one that it is in")
         for name in names:
-            yield here / name
+            yield f"{place}/{name}"
 
 
 def _object(key: str, path: Path) -> DataObject:

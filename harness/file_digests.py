@@ -6,8 +6,9 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 # A file may change twice within one tick of its clock, with nothing to tell the second time by.
@@ -25,7 +26,7 @@ def file_digests(paths: Iterable[Path], cache: Path, *, settled_after: float = _
     states = {path: _state(path) for path in dict.fromkeys(paths)}
     database = _open(cache)
     try:
-        known = {path: row for path in states if (row := _remembered(database, path, states[path]))}
+        known = _remembered(database, states)
         unknown = [path for path in states if path not in known]
         with ThreadPoolExecutor() as pool:
             fresh = dict(zip(unknown, pool.map(_digest, unknown), strict=True))
@@ -56,9 +57,23 @@ def _open(cache: Path) -> sqlite3.Connection:
     return database
 
 
-def _remembered(database: sqlite3.Connection, path: Path, state: tuple[int, ...]) -> str | None:
-    row = database.execute("SELECT state, digest FROM digests WHERE path = ?", (_name(path),)).fetchone()
-    return str(row[1]) if row and row[0] == _text(state) else None
+def _remembered(database: sqlite3.Connection, states: Mapping[Path, tuple[int, ...]]) -> dict[Path, str]:
+    names = {_name(path): path for path in states}
+    known = {}
+    for some in _batched(names):
+        marks = ", ".join("?" * len(some))
+        query = f"SELECT path, state, digest FROM digests WHERE path IN ({marks})"  # noqa: S608  only marks
+        for name, state, digest in database.execute(query, some):
+            if state == _text(states[names[name]]):
+                known[names[name]] = digest
+    return known
+
+
+def _batched(names: Iterable[str], size: int = 500) -> Iterator[list[str]]:
+    """``names`` in lists of at most ``size``; SQLite takes a thousand values in one statement at least."""
+    rest = iter(names)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def _state(path: Path) -> tuple[int, ...]:

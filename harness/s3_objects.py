@@ -139,7 +139,7 @@ def _plain_words(uri: str, kind: type[HarnessError]) -> Iterator[None]:
     """Turns what the SDK raises into one line about ``uri``."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
-    from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
+    from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError, S3ValidationError
 
     try:
         yield
@@ -150,7 +150,7 @@ def _plain_words(uri: str, kind: type[HarnessError]) -> Iterator[None]:
         raise kind(
             f"{uri!r}: no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from error
-    except S3DownloadFailedError as error:
+    except (S3DownloadFailedError, S3ValidationError) as error:
         raise kind(f"{uri!r}: the object was replaced while the job was starting; start it again") from error
     except RetriesExceededError as error:
         raise kind(f"{uri!r}: {error.last_exception}") from error

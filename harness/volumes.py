@@ -42,6 +42,8 @@ class Volumes:
         self._cache = cache
         self._digests: dict[Path, str] = {}
         self._found: dict[str, StagedVolume] = {}
+        self._last: Sequence[DataObject] | None = None
+        self._last_digest = ""
 
     def look_at(self, objects: Iterable[DataObject]) -> None:
         """Work out, all at once, the digests of the files that `of` will be asked for. Raises OSError."""
@@ -49,10 +51,20 @@ class Volumes:
 
     def of(self, objects: Sequence[DataObject]) -> StagedVolume:
         """A complete volume with ``objects``. Raises OSError, APIError or `DataDownloadFailed`."""
-        digest = content_digest((item.key, self._digest(item)) for item in objects)
+        if objects is not self._last:  # hosts of a channel that is not sharded ask for the same, one after the other
+            self._last, self._last_digest = objects, self._content(objects)
+        digest = self._last_digest
         if digest not in self._found:
             self._found[digest] = self._known(digest) or self._fill(digest, objects)
         return self._found[digest]
+
+    def forget(self, objects: Sequence[DataObject]) -> None:
+        """Remove the volumes with ``objects``, if there are any. Raises APIError where one is in use."""
+        self.look_at(objects)
+        digest = self._content(objects)
+        self._found.pop(digest, None)
+        for volume in self._client.volumes.list(filters={"label": f"{_CONTENT}={digest}"}):
+            volume.remove()
 
     def local(self, objects: Sequence[DataObject]) -> list[tuple[str, Path]]:
         """Key and file of each of ``objects``; those in S3 are downloaded first."""
@@ -60,6 +72,9 @@ class Volumes:
             fetched = S3().download((item for item in objects if item.path is None), self._cache)
             objects = [*(item for item in objects if item.path), *fetched]
         return [(item.key, item.path) for item in objects if item.path]
+
+    def _content(self, objects: Sequence[DataObject]) -> str:
+        return content_digest((item.key, self._digest(item)) for item in objects)
 
     def _digest(self, item: DataObject) -> str:
         return self._digests[item.path] if item.path else identity(item)
