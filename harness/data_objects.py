@@ -169,7 +169,7 @@ def key_problems(keys: Iterable[str]) -> Iterator[str]:
     folders: dict[str, str] = {}  # each with a key that is in it
     for key in keys:
         if _outside(key):
-            yield f"{key!r} is no path below a folder: no part of it may be empty, '.' or '..'"
+            yield f"{key!r} is no path below a folder: it must be UTF-8, and no part of it empty, '.' or '..'"
         if key in seen:
             yield f"{key!r} is there twice"
         seen.add(key)
@@ -189,14 +189,14 @@ def read_manifest(text: str) -> tuple[str, tuple[str, ...]]:
         raise BadInput(f"is no manifest: not JSON: {error}") from error
     rule = 'a manifest is a JSON list, [{"prefix": "s3://bucket/folder/"}, "file", …]'
     first = document[0] if isinstance(document, list) and document else None
-    if not isinstance(first, dict) or not isinstance(first.get("prefix"), str) or not first["prefix"]:
+    if not isinstance(first, dict) or not _is_text(first.get("prefix")) or not first["prefix"]:
         raise BadInput(f"is no manifest: it does not begin with a prefix: {rule}")
     names = document[1:]
     problems = [f"{name!r} in the manifest is not a text: {rule}" for name in names if not isinstance(name, str)]
     texts = [name for name in names if isinstance(name, str)]
     problems += [
-        f"{name!r} in the manifest climbs out of its prefix {first['prefix']!r}: "
-        "names are paths below it, without '.', '..' or empty parts"
+        f"{name!r} in the manifest is no path below its prefix {first['prefix']!r}: "
+        "names are paths below it, in UTF-8, without '.', '..' or empty parts"
         for name in texts
         if _outside(name)
     ]
@@ -228,10 +228,8 @@ def read_augmented_manifest(text: str, attributes: Sequence[str]) -> tuple[tuple
             problems.append(f"line {number} of the manifest has no attribute {', '.join(map(repr, missing))}")
             continue
         references = [document[name] for name in attributes if name.endswith("-ref")]
-        problems += [
-            f"line {number} of the manifest: {uri!r} is no URI" for uri in references if not isinstance(uri, str)
-        ]
-        uris |= dict.fromkeys(uri for uri in references if isinstance(uri, str))
+        problems += [f"line {number} of the manifest: {uri!r} is no URI" for uri in references if not _is_text(uri)]
+        uris |= dict.fromkeys(uri for uri in references if _is_text(uri))
         lines.append(document)
     if not lines and not problems:
         problems.append("the manifest is empty: it needs a JSON object on each line")
@@ -254,4 +252,9 @@ def record(line: Mapping[str, Any], attributes: Sequence[str], keys: Mapping[str
 
 
 def _outside(key: str) -> bool:
-    return not {"", ".", ".."}.isdisjoint(key.split("/"))
+    return not _is_text(key) or not {"", ".", ".."}.isdisjoint(key.split("/"))
+
+
+def _is_text(value: object) -> bool:
+    """Whether it can be a key in S3, which is UTF-8: JSON, and names of files here, may hold halves of a character."""
+    return isinstance(value, str) and (value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value))

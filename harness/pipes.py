@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import docker
 from docker.errors import NotFound
 from docker.models.containers import Container
+from docker.types import LogConfig
 
 from harness import contract
 from harness.compose import Project, View
@@ -53,6 +54,7 @@ def create_feeder(
         name=f"{project.name}-{host}-pipe",
         volumes=volumes,
         network_mode="none",
+        log_config=LogConfig(type="local"),  # readable, whatever the engine's default is
         labels=project.labels(),
     )
     config = {"folder": contract.DATA_DIR, "channels": [_described(item) for item in channels]}

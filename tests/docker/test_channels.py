@@ -87,7 +87,7 @@ def test_twenty_channels_are_each_there_and_each_hosts_own(workplace: Workplace,
     assert not (data / "mine").exists()
 
 
-def test_each_host_sees_its_shard_and_the_receipt_says_so(workplace: Workplace, data: Path) -> None:
+def test_each_host_gets_its_shard_of_a_channel(workplace: Workplace, data: Path) -> None:
     table = '[training.inputs]\ntraining = { s3_data = "data/part-", distribution = "ShardedByS3Key" }\n'
 
     ran = workplace.harness("train", str(workplace.job(LOOK, table=table)))
@@ -113,7 +113,7 @@ def test_a_host_for_which_there_is_nothing_is_named_and_has_an_empty_channel(wor
     assert data.is_dir()
 
 
-def test_fast_file_can_be_read_and_not_written_and_is_called_file(workplace: Workplace, data: Path) -> None:
+def test_a_fast_file_channel_is_read_only_and_reported_as_file(workplace: Workplace, data: Path) -> None:
     job = workplace.job(
         LOOK
         + """
@@ -136,7 +136,7 @@ def test_fast_file_can_be_read_and_not_written_and_is_called_file(workplace: Wor
     assert (data / "part-0").read_text() == "content 0"
 
 
-def test_a_manifest_names_the_files_of_a_channel(workplace: Workplace, data: Path) -> None:
+def test_a_manifest_names_the_objects_of_its_channel(workplace: Workplace, data: Path) -> None:
     (workplace.folder / "files.json").write_text(json.dumps([{"prefix": "data/"}, "deep/er", "part-3"]))
     table = '[training.inputs]\ntraining = { s3_data = "files.json", s3_data_type = "ManifestFile" }\n'
 
@@ -154,7 +154,7 @@ def test_a_manifest_that_names_what_is_not_there_starts_nothing(workplace: Workp
     ran = workplace.harness("train", str(workplace.job(LOOK, table=table)))
 
     assert ran.exit_code == 2, ran
-    assert "training.inputs.training: '../x' in the manifest climbs out of its prefix 'data/'" in ran.stderr
+    assert "training.inputs.training: '../x' in the manifest is no path below its prefix 'data/'" in ran.stderr
     assert not (workplace.folder / "runs").exists()
     assert data.is_dir()
 
@@ -170,7 +170,7 @@ READ = """
 """
 
 
-def test_a_pipe_is_read_anew_in_each_epoch_also_after_an_early_close(
+def test_a_pipe_channel_is_a_fifo_for_each_epoch(
     workplace: Workplace, data: Path, left_over: Callable[[], list[str]]
 ) -> None:
     (data / "part-0").write_bytes(b"x" * (1 << 20))

@@ -144,7 +144,9 @@ def test_a_manifest_that_climbs_out_is_refused_before_anything_is_read(data: Pat
 
     (line,) = problems(path, s3_data_type="ManifestFile")
 
-    assert line.startswith("training.inputs.training: '../eval' in the manifest climbs out of its prefix 'data/train/'")
+    assert line.startswith(
+        "training.inputs.training: '../eval' in the manifest is no path below its prefix 'data/train/'"
+    )
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", None])

@@ -138,9 +138,13 @@ def test_a_prefix_may_be_the_whole_key() -> None:
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        (["../x"], "'../x' is no path below a folder: no part of it may be empty, '.' or '..'"),
-        (["a//b"], "'a//b' is no path below a folder: no part of it may be empty, '.' or '..'"),
-        (["/etc/passwd"], "'/etc/passwd' is no path below a folder: no part of it may be empty, '.' or '..'"),
+        (["../x"], "'../x' is no path below a folder: it must be UTF-8, and no part of it empty, '.' or '..'"),
+        (["a//b"], "'a//b' is no path below a folder: it must be UTF-8, and no part of it empty, '.' or '..'"),
+        (
+            ["/etc/passwd"],
+            "'/etc/passwd' is no path below a folder: it must be UTF-8, and no part of it empty, '.' or '..'",
+        ),
+        (["\udcff"], "'\\udcff' is no path below a folder: it must be UTF-8, and no part of it empty, '.' or '..'"),
         (["a", "b", "a"], "'a' is there twice"),
         (["a", "a/b"], "'a' would be a file and, for 'a/b', a folder"),
     ],
@@ -176,8 +180,9 @@ def test_a_manifest_is_a_prefix_and_names_below_it(names: list[str]) -> None:
         ('[{"prefix": 1}, "a"]', "is no manifest: it does not begin with a prefix: "),
         ('[{"prefix": "s3://b/p/"}]', "is no manifest: it names nothing below its prefix 's3://b/p/'"),
         ('[{"prefix": "s3://b/p/"}, 1]', "1 in the manifest is not a text: "),
-        ('[{"prefix": "s3://b/p/"}, "../x"]', "'../x' in the manifest climbs out of its prefix 's3://b/p/': "),
-        ('[{"prefix": "s3://b/p/"}, "/x"]', "'/x' in the manifest climbs out of its prefix 's3://b/p/': "),
+        ('[{"prefix": "s3://b/p/"}, "../x"]', "'../x' in the manifest is no path below its prefix 's3://b/p/': "),
+        ('[{"prefix": "s3://b/p/"}, "\\ud800"]', "'\\ud800' in the manifest is no path below its prefix 's3://b/p/': "),
+        ('[{"prefix": "s3://b/p/"}, "/x"]', "'/x' in the manifest is no path below its prefix 's3://b/p/': "),
     ],
 )
 def test_what_is_no_manifest_is_refused(text: str, problem: str) -> None:
@@ -221,6 +226,7 @@ def test_an_augmented_manifest_gives_a_part_per_attribute_in_their_order() -> No
         ("{}\n{\n", "line 2 of the manifest is not JSON: "),
         ('{"a-ref": "s3://b/x"}\n{"b": 1}\n', "line 2 of the manifest has no attribute 'a-ref'"),
         ('["a-ref"]\n', "line 1 of the manifest has no attribute 'a-ref'"),
+        ('{"a-ref": "\\ud800"}\n', "line 1 of the manifest: '\\ud800' is no URI"),
         ('{"a-ref": 1}\n', "line 1 of the manifest: 1 is no URI"),
     ],
 )
