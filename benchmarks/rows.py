@@ -12,6 +12,7 @@ from benchmarks import endpoint, log_lines
 from benchmarks.jobs import Jobs
 from benchmarks.peers import ByHand, Harness, SdkLocalMode
 from benchmarks.results import Aim, Line, Measured
+from benchmarks.staging import Staging
 from benchmarks.turns import Taken, Way, take_turns
 from harness.steps import Step
 
@@ -199,6 +200,25 @@ def hosting(bench: Bench, step: Step) -> list[Line]:
     ]
 
 
+def staging(bench: Bench, step: Step) -> list[Line]:
+    """A gigabyte in ten thousand files on its way to four hosts, the first time and after, against one copy of it."""
+    with Staging(bench.client, bench.image, bench.jobs.folder.parent / "staging") as large:
+        taken = take_turns(
+            [
+                Way("first", large.first, bench.slow_repetitions),
+                Way("again", large.again, bench.repetitions),
+                Way("cp -r", large.copy, bench.repetitions),
+            ],
+            step.detail,
+        )
+    copy = taken["cp -r"].measured()
+    what = "1 GB in 10,000 files staged for 4 hosts"
+    return [
+        Line(f"{what}: a run after the first", "s", taken["again"].measured(), "`cp -r` once", copy, Aim(0.3)),
+        Line(f"{what}: the first run", "s", taken["first"].measured(), "`cp -r` once", copy),
+    ]
+
+
 ROWS: Mapping[str, Callable[[Bench, Step], list[Line]]] = {
     "mnist": mnist,
     "allreduce": allreduce,
@@ -207,4 +227,5 @@ ROWS: Mapping[str, Callable[[Bench, Step], list[Line]]] = {
     "logs": logs,
     "bring-up": bring_up,
     "endpoint": hosting,
+    "staging": staging,
 }

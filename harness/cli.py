@@ -6,6 +6,7 @@ Heavy modules are imported by the command that needs them.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import sys
@@ -197,10 +198,11 @@ def logs(
 def clean(*, everything: bool) -> None:
     """Remove hosts that were left over or retained, and the cache of staged inputs. Touches only what is ours."""
     from harness import engine, inventory
+    from harness.image_build import cache_folder
 
     steps = Steps()
     with steps.step("cleaning"):
-        removed = inventory.clean(engine.connect(), everything=everything)
+        removed = inventory.clean(engine.connect(), everything=everything, cache=cache_folder(os.environ))
     for line in removed:
         steps.note(line)
 

@@ -8,6 +8,7 @@ on another one, and nothing it writes ends up here with root as its owner.
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +24,14 @@ from docker.models.containers import Container
 from harness import contract, labels, process
 from harness.batches import batches
 from harness.compose import Project, run_document
+from harness.data_objects import ChannelData
 from harness.endpoint import time_of
 from harness.engine_log import EngineLog, Line
 from harness.errors import HarnessError
+from harness.pipes import create_feeder, failure_of, start_feeder
 from harness.plan import ClusterPlan
-from harness.staging import StagedChannel, stage_channels
-from harness.tar import text_files, tree
+from harness.staging import HostInputs, stage_channels
+from harness.tar import file_stream, text_files, tree
 
 _COMPOSE_SECONDS = 120
 _PORTION = 1 << 16
@@ -64,39 +67,66 @@ class Cluster(Protocol):
 
 
 class DockerCluster:
-    """A `Cluster` of containers. Raises `HarnessError` where the engine or compose refuses."""
+    """A `Cluster` of containers. Raises `HarnessError` where the engine or compose refuses.
+
+    ``inputs`` is what its channels hold; downloads and digests of it are kept in the folder ``cache``. ``layered``
+    says whether volumes can be layered; None asks the engine.
+    """
 
     def __init__(
-        self, client: docker.DockerClient, compose: Sequence[str], plan: ClusterPlan, project: Project
+        self,
+        client: docker.DockerClient,
+        compose: Sequence[str],
+        plan: ClusterPlan,
+        project: Project,
+        inputs: Sequence[ChannelData],
+        cache: Path,
+        *,
+        layered: bool | None = None,
     ) -> None:
         self._client = client
         self._compose = compose
         self._plan = plan
         self._project = project
+        self._inputs = inputs
+        self._cache = cache
+        self._layered = layered
+        self._feeders: dict[str, Container] = {}
 
     def prepare(self) -> None:
-        staged = stage_channels(self._client, self._plan, self._project)
-        views = tuple(view for channel in staged for view in channel.views)
+        given = stage_channels(
+            self._client, self._plan, self._project, self._inputs, self._cache, layered=self._layered
+        )
+        views = tuple(view for inputs in given.values() for view in inputs.views)
         self._up(run_document(base_document(), self._plan, self._project, views))
         with ThreadPoolExecutor(len(self._plan.hosts)) as pool:
-            list(pool.map(lambda host: self._fill(host.name, host.files, staged), self._plan.hosts))
+            list(pool.map(lambda host: self._fill(host.name, host.files, given[host.name]), self._plan.hosts))
+        self._feeders = {
+            host: create_feeder(self._client, self._project, host, inputs.pipes)
+            for host, inputs in given.items()
+            if inputs.pipes
+        }
 
     def _up(self, document: dict[str, Any]) -> None:
         argv = [*self._compose, "-p", self._project.name, "-f", "-", "up", "--no-start"]
         process.run(argv, seconds=_COMPOSE_SECONDS, stdin=json.dumps(document))
 
-    def _fill(self, host: str, texts: Any, staged: Sequence[StagedChannel]) -> None:
+    def _fill(self, host: str, texts: Mapping[str, str], given: HostInputs) -> None:
         container = self._container(host)
-        container.put_archive("/", text_files(texts))
+        container.put_archive("/", text_files({**texts, **given.texts}))
         trees = [(self._plan.source_dir, contract.CODE_DIR)] if self._plan.source_dir else []
         # Folders go in under their own names, as the SDK packs them (fw_utils.py tar_and_upload_dir).
         trees += [(path, _folder_of(path)) for path in self._plan.dependencies]
-        trees += [(c.copied_from, f"{contract.DATA_DIR}/{c.name}") for c in staged if c.copied_from]
         for source, target in trees:
             with tree(source, target) as archive:
                 container.put_archive("/", archive)
+        for channel, copied in given.copies.items():
+            container.put_archive("/", file_stream(copied, f"{contract.DATA_DIR}/{channel}"))
 
     def start(self) -> None:
+        for host, feeder in self._feeders.items():
+            start_feeder(feeder)
+            threading.Thread(target=self._fail_with, args=(host, feeder), daemon=True).start()
         self._each([host.name for host in self._plan.hosts], lambda container: container.start())
 
     def follow(self, host: str) -> Iterator[list[Line]]:
@@ -113,7 +143,10 @@ class DockerCluster:
         yield log.rest()
 
     def wait(self, host: str) -> int:
-        return int(self._container(host).wait(timeout=None)["StatusCode"])
+        code = int(self._container(host).wait(timeout=None)["StatusCode"])
+        if host in self._feeders:
+            _ignoring_absence(lambda: self._feeders[host].stop(timeout=0))
+        return code
 
     def out_of_memory(self, host: str) -> bool:
         # True also where the victim was not the container's first process, which may then have ended with 0.
@@ -137,6 +170,14 @@ class DockerCluster:
 
     def remove(self) -> None:
         remove_run(self._client, self._project.name)
+
+    def _fail_with(self, host: str, feeder: Container) -> None:
+        """End ``host`` when its feeder fails: its script would wait for data that never comes."""
+        why = failure_of(feeder)
+        if why is not None:
+            failure = text_files({contract.FAILURE_FILE: f"Data download failed: {why}"})
+            _ignoring_absence(lambda: self._container(host).put_archive("/", failure))
+            _ignoring_absence(lambda: self._container(host).stop(timeout=0))
 
     def _container(self, host: str) -> Container:
         return self._client.containers.get(self._project.container(host))

@@ -31,12 +31,16 @@ class Project:
 
 @dataclass(frozen=True)
 class View:
-    """A host's own writable view of a channel: a volume with ``options``, mounted at ``target``."""
+    """A host's own writable view of a channel: a volume with ``options``, mounted at ``target``.
+
+    One that is ``read_only`` is of a volume that exists already and is not of this run.
+    """
 
     host: str
     volume: str
     target: str
     options: Mapping[str, str] = field(default_factory=dict)
+    read_only: bool = False
 
 
 def run_document(
@@ -50,7 +54,10 @@ def run_document(
     networks = {name: {**(network or {}), **isolated, "labels": owned} for name, network in base["networks"].items()}
     volumes = {name: {**(volume or {}), "labels": owned} for name, volume in base["volumes"].items()}
     volumes |= {
-        view.volume: {"name": view.volume, "driver_opts": dict(view.options), "labels": owned} for view in views
+        view.volume: {"name": view.volume, "external": True}
+        if view.read_only
+        else {"name": view.volume, "driver_opts": dict(view.options), "labels": owned}
+        for view in views
     }
     services = {
         host.name: {
@@ -62,7 +69,7 @@ def run_document(
             "command": [_literal(word) for word in plan.command],
             "environment": {name: _literal(value) for name, value in host.environment.items()},
             "labels": project.labels(host.name),
-            "volumes": [*model["volumes"], *(f"{v.volume}:{v.target}" for v in views if v.host == host.name)],
+            "volumes": [*model["volumes"], *(_mount(view) for view in views if view.host == host.name)],
             **(resources(plan.limits[host.name]) if host.name in plan.limits else {}),
         }
         for host in plan.hosts
@@ -84,6 +91,10 @@ def resources(limits: HostLimits) -> dict[str, Any]:
         device = {"driver": "nvidia", "device_ids": [str(gpu) for gpu in limits.gpus], "capabilities": ["gpu"]}
         service["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
     return service
+
+
+def _mount(view: View) -> str:
+    return f"{view.volume}:{view.target}{':ro' if view.read_only else ''}"
 
 
 def _literal(value: str) -> str:

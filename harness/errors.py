@@ -5,6 +5,7 @@
     │   └── EngineUnavailable               no docker engine, or no compose, to carry it out with
     ├── CommandFailed                       an external command ended badly; carries its output
     ├── DeadlineExpired                     an activity ran out of time; names the activity
+    ├── DataDownloadFailed                  the data of a channel could not be brought to the hosts
     └── EndpointFailed                      a model could not be hosted; carries the container's words
 
 These are the user's errors: the command line prints them without a traceback.
@@ -52,6 +53,10 @@ class CommandFailed(HarnessError):
 
 class DeadlineExpired(HarnessError):
     """An activity did not finish in the time it was given."""
+
+
+class DataDownloadFailed(HarnessError):
+    """The data of a channel could not be downloaded or staged; the job is Failed, as on the platform."""
 
 
 class EndpointFailed(HarnessError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -85,7 +86,7 @@ def idle_hosts(count: int, *, retain: bool, marks: Mapping[str, str], steps: Ste
     from harness.cluster import DockerCluster
     from harness.compose_command import ensure_compose
     from harness.engine import ensure_engine
-    from harness.image_build import ensure_image
+    from harness.image_build import cache_folder, ensure_image
 
     with closing(ensure_engine(steps)) as client:
         compose = ensure_compose(steps)
@@ -107,7 +108,7 @@ def idle_hosts(count: int, *, retain: bool, marks: Mapping[str, str], steps: Ste
             output_path="file:///",
         )
         project = Project(name, name, marks)
-        cluster = DockerCluster(client, compose, plan, project)
+        cluster = DockerCluster(client, compose, plan, project, (), cache_folder(os.environ))
         try:
             cluster.prepare()
             cluster.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import labels
@@ -27,10 +29,12 @@ def containers(client: DockerClient) -> list[dict[str, str]]:
     )
 
 
-def clean(client: DockerClient, *, everything: bool) -> list[str]:
-    """Remove runs without a running container (with ``everything`` all runs) and staged inputs; says what went."""
+def clean(client: DockerClient, *, everything: bool, cache: Path) -> list[str]:
+    """Remove runs without a running container (with ``everything`` all runs), staged inputs, and what was downloaded
+    for them into the folder ``cache``; says what went.
+    """
     from harness.cluster import remove_run
-    from harness.staging import clean_staged
+    from harness.volumes import clean_staged
 
     ended: set[str] = set()
     alive: set[str] = set()
@@ -44,5 +48,7 @@ def clean(client: DockerClient, *, everything: bool) -> list[str]:
         remove_run(client, run)
     # A run that has not ended may be about to see a staged input that nothing in the engine points at yet.
     staged = 0 if runs - gone else clean_staged(client)
+    if not runs - gone:
+        shutil.rmtree(cache / "s3", ignore_errors=True)  # what is left is left to the next time
     kept = [f"{run} has not ended; left alone (--all removes it too)" for run in sorted(runs - gone)]
     return [f"removed {len(gone)} runs and {staged} staged inputs", *kept]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.channel_table import S3_PREFIX
 from harness.errors import BadInput
 from harness.instance_types import InstanceType
 from harness.job import Channel, Hosting, JobFile, TrainingJob
@@ -138,11 +139,19 @@ def _channel_problems(channel: Channel) -> list[str]:
     where = f"training.inputs.{channel.name}"
     if not isinstance(channel.source, Path):
         return []  # what is in S3 is looked at when the job starts
-    if not channel.source.exists():
+    if not channel.source.exists() and not _begins_names(channel):
         return [f"{where}: no folder or file {str(channel.source)!r}"]
     if channel.source.is_dir() and not any(item.is_file() for item in channel.source.rglob("*")):
         return [f"{where}: folder {str(channel.source)!r} holds no file"]
     return []
+
+
+def _begins_names(channel: Channel) -> bool:
+    """Whether the source, which is no file itself, is the beginning of some names, as a prefix in S3 is of keys."""
+    source = Path(channel.source)
+    if channel.s3_data_type != S3_PREFIX or not source.parent.is_dir():
+        return False
+    return any(path.name.startswith(source.name) for path in source.parent.iterdir())
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import sys
@@ -11,8 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import advice
+from harness import advice, data_objects
 from harness.advice import Facts
+from harness.channel_table import PIPE
+from harness.data_objects import ChannelData
 from harness.describe import REGION, training_job_arn
 from harness.errors import BadInput, EngineUnavailable
 from harness.instance_types import InstanceType
@@ -76,12 +79,15 @@ def train(job: TrainingJob, manner: Manner, *, runs: Path, retain: bool, steps: 
     from harness.cluster import DockerCluster
     from harness.compose import Project
     from harness.compose_command import ensure_compose
+    from harness.data_sources import list_inputs
     from harness.engine import ensure_engine
+    from harness.image_build import cache_folder
 
     refuse_full_disk(runs)
     client = ensure_engine(steps)
     compose = ensure_compose(steps)
     image = _image(client, job, steps)
+    inputs = list_inputs(job)
     folder = make_run_folder(runs, job.base_job_name)
     name = folder.name
     limits = _limits(client, job, image, manner)
@@ -89,6 +95,7 @@ def train(job: TrainingJob, manner: Manner, *, runs: Path, retain: bool, steps: 
     known = _advice(job, manner)
     for text in (
         *plan.notes,
+        *data_objects.notes(inputs, plan.hosts),
         *(f"WARNING: {warning}" for warning in plan.warnings),
         *(f"WARNING: {key} is ignored (--lenient): it is not emulated" for key in job.ignored),
         *(f"advice: {each}" for each in known),
@@ -98,9 +105,9 @@ def train(job: TrainingJob, manner: Manner, *, runs: Path, retain: bool, steps: 
     project = Project(f"{name.lower()}-{secrets.token_hex(2)}", name)
     metrics = MetricReader(job.metric_definitions)
     record = RunRecord(folder, plan.request)
-    write_receipt = partial(_write_receipt, folder, plan, job, manner.launcher)
+    write_receipt = partial(_write_receipt, folder, plan, job, manner.launcher, inputs)
     write_receipt((*plan.warnings, *known))
-    cluster = DockerCluster(client, compose, plan, project)
+    cluster = DockerCluster(client, compose, plan, project, inputs, cache_folder(os.environ))
     hosts = tuple(host.name for host in plan.hosts)
     outcome = run_training(
         Run(hosts, cluster, record, metrics, Screen(steps, metrics)), max_run=plan.max_run, retain=retain
@@ -117,8 +124,23 @@ def train(job: TrainingJob, manner: Manner, *, runs: Path, retain: bool, steps: 
     return record.description
 
 
-def _write_receipt(folder: Path, plan: ClusterPlan, job: TrainingJob, launcher: str, texts: Sequence[str]) -> Receipt:
-    made = receipt(plan.request, launcher, len(plan.hosts), advice=texts, ignored=job.ignored, limits=plan.notes)
+def _write_receipt(
+    folder: Path,
+    plan: ClusterPlan,
+    job: TrainingJob,
+    launcher: str,
+    inputs: Sequence[ChannelData],
+    texts: Sequence[str],
+) -> Receipt:
+    made = receipt(
+        plan.request,
+        launcher,
+        len(plan.hosts),
+        advice=texts,
+        ignored=job.ignored,
+        channels=data_objects.received(inputs, plan.hosts),
+        limits=plan.notes,
+    )
     write_json(folder / RECEIPT, made)
     return made
 
@@ -179,6 +201,8 @@ def _image(client: DockerClient, job: TrainingJob, steps: Steps) -> str:
 
     if job.image_uri is None:
         return ensure_image(client, steps)
+    if any((channel.input_mode or job.input_mode) == PIPE for channel in job.inputs):
+        ensure_image(client, steps)  # feeds the pipes, beside hosts of whatever image
     try:
         client.images.get(job.image_uri)
     except ImageNotFound as error:

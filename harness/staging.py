@@ -1,57 +1,71 @@
-"""Channels on their way into hosts: staged once in a volume of the engine, then seen by every host as its own.
+"""Channels on their way into hosts: staged once in volumes of the engine, then seen by every host as its own.
 
-A staged volume is named by its content and filled once. Each host mounts a copy-on-write view of it, so a script
-may write into its channel without another host, the next run or the user's own data ever seeing that. Where the
-engine's volumes cannot be layered, every host gets a plain copy instead.
+In File mode each host mounts a copy-on-write view of a staged volume, so a script may write into its channel without
+another host, the next run or the user's own data ever seeing that. Where the engine's volumes cannot be layered,
+every host gets a plain copy instead. FastFile is the volume itself, read-only. A Pipe is fed from it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError
 
-from harness import contract, labels
+from harness import contract
+from harness.channel_table import FAST_FILE, PIPE
 from harness.compose import Project, View
-from harness.errors import BadInput
-from harness.job import Channel
+from harness.data_objects import ChannelData, hosts_of, objects_of_hosts
+from harness.documents import channel_manifest
+from harness.errors import DataDownloadFailed
+from harness.pipes import PipeChannel, shared_volume
 from harness.plan import ClusterPlan
-from harness.tar import folders, tree
-
-_CONTENT = labels.PREFIX + "content"  # SHA-256 of what a staged volume holds
-_FILLED = labels.PREFIX + "filled"  # on a second, empty volume, made when the first one is complete
+from harness.tar import folders
+from harness.volumes import StagedVolume, Volumes, put
 
 
-@dataclass(frozen=True)
-class StagedChannel:
-    """A channel ready for the hosts: a view for each, or, without views, the path to copy it from."""
+@dataclass
+class HostInputs:
+    """What one host is given: volumes to mount, (key, file) to copy into channels, texts by path, and pipes."""
 
-    name: str
-    views: tuple[View, ...] = ()
-    copied_from: Path | None = None
+    views: list[View] = field(default_factory=list)
+    copies: dict[str, list[tuple[str, Path]]] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    pipes: list[PipeChannel] = field(default_factory=list)
 
 
 def stage_channels(
-    client: docker.DockerClient, plan: ClusterPlan, project: Project, *, layered: bool | None = None
-) -> list[StagedChannel]:
-    """Make every channel of ``plan`` available in the engine; ``layered`` None asks the engine what it can do."""
-    if layered is None:
-        layered = can_layer(client.info())
-    if not layered:
-        return [StagedChannel(channel.name, copied_from=_folder(channel)) for channel in plan.channels]
-    staged = []
-    if plan.channels:
-        scratch = _scratch(client, plan, project)
-        for channel in plan.channels:
-            lower = _staged_volume(client, channel, plan.image)
-            staged.append(StagedChannel(channel.name, _views(plan, project, channel, lower, scratch)))
-    return staged
+    client: docker.DockerClient,
+    plan: ClusterPlan,
+    project: Project,
+    inputs: Sequence[ChannelData],
+    cache: Path,
+    *,
+    layered: bool | None = None,
+) -> dict[str, HostInputs]:
+    """Make ``inputs`` available in the engine, for every host; ``layered`` None asks the engine what it can do.
+
+    Downloads and what is known of files are kept in the folder ``cache``. Raises `DataDownloadFailed`, with the
+    channel it was about.
+    """
+    given = {host.name: HostInputs() for host in plan.hosts}
+    if inputs:
+        layered = can_layer(client.info()) if layered is None else layered
+        volumes = Volumes(client, plan.image, cache)
+        with _of_channel(", ".join(data.name for data in inputs)):
+            volumes.look_at(item for data in inputs for item in data.objects)
+            scratch = _scratch(client, plan, project, inputs) if layered else None
+        for data in inputs:
+            with _of_channel(data.name):
+                if data.input_mode == PIPE:
+                    _pipe(plan, project, data, volumes, given)
+                else:
+                    _files(plan, project, data, volumes, scratch, given)
+    return given
 
 
 def can_layer(info: Mapping[str, Any]) -> bool:
@@ -65,100 +79,77 @@ def can_layer(info: Mapping[str, Any]) -> bool:
     return info.get("Driver") in ("overlay2", "overlayfs") and not rootless and not desktop
 
 
-def content_digest(source: Path) -> str:
-    """SHA-256 over the names and contents of all files of ``source``, in order."""
-    total = hashlib.sha256()
-    top = source if source.is_dir() else source.parent
-    for path in sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{path.relative_to(top).as_posix()}\0{content}\n".encode())
-    return total.hexdigest()
+def _pipe(
+    plan: ClusterPlan, project: Project, data: ChannelData, volumes: Volumes, given: Mapping[str, HostInputs]
+) -> None:
+    hosts = hosts_of(data.channel, plan.hosts)
+    # All of it for every host: a shuffle deals objects out anew for each epoch.
+    volume = volumes.of(data.objects).name
+    for number, host in enumerate(hosts):
+        if not given[host].pipes:
+            given[host].views.append(shared_volume(project, host))
+        given[host].pipes.append(PipeChannel(data, volume, (number, len(hosts)) if data.sharded else (0, 1)))
 
 
-def clean_staged(client: docker.DockerClient) -> int:
-    """Remove all staged inputs that no container uses; how many there were."""
-    volumes = client.volumes.list(filters={"label": f"{labels.KIND}={labels.STAGED_INPUT}"})
-    views = client.volumes.list(filters={"label": f"{labels.KIND}={labels.TRAINING}"})
-    layers = " ".join((view.attrs["Options"] or {}).get("o", "") for view in views)
-    removed = 0
-    for volume in volumes:
-        if f"lowerdir={volume.attrs['Mountpoint']}," in layers:
-            continue  # the engine does not know that the views of a run stand on it
-        try:
-            volume.remove()
-            removed += _FILLED not in volume.attrs["Labels"]
-        except NotFound:
-            continue  # another `harness clean` was first
-    return removed
+def _files(
+    plan: ClusterPlan,
+    project: Project,
+    data: ChannelData,
+    volumes: Volumes,
+    scratch: str | None,
+    given: Mapping[str, HostInputs],
+) -> None:
+    target = f"{contract.DATA_DIR}/{data.name}"
+    for host, objects in objects_of_hosts(data, hosts_of(data.channel, plan.hosts)).items():
+        if data.input_mode == FAST_FILE:
+            given[host].views.append(View(host, volumes.of(objects).name, target, read_only=True))
+            continue
+        # It lists all objects, also those of other hosts' shards (dump of a real job, in File mode).
+        uris = (item.uri for item in data.objects)
+        given[host].texts[f"{target}-manifest"] = channel_manifest(data.prefix, uris)
+        if scratch:
+            given[host].views.append(_view(project, host, data.name, volumes.of(objects), scratch))
+        else:
+            given[host].copies[data.name] = volumes.local(objects)
 
 
-def _staged_volume(client: docker.DockerClient, channel: Channel, image: str) -> str:
-    """Folder, on the engine's machine, of a complete volume with the content of ``channel``."""
-    source = _folder(channel)
-    digest = content_digest(source)
-    known = client.volumes.list(filters={"label": f"{_CONTENT}={digest}"})
-    filled = {volume.attrs["Labels"][_FILLED] for volume in known if _FILLED in volume.attrs["Labels"]}
-    for volume in known:
-        if volume.name in filled:
-            return str(volume.attrs["Mountpoint"])
-    # Two runs may do this at once; each fills a volume of its own, and only complete ones are ever found.
-    name = f"harness-input-{digest[:12]}-{secrets.token_hex(3)}"
-    owned = {labels.KIND: labels.STAGED_INPUT, _CONTENT: digest}
-    volume = client.volumes.create(name, labels=owned)
-    with tree(source, "/volume") as archive:
-        _put(client, image, volume.name, archive)
-    client.volumes.create(f"{name}-filled", labels={labels.KIND: labels.STAGED_INPUT, _CONTENT: digest, _FILLED: name})
-    return str(volume.attrs["Mountpoint"])
+def _view(project: Project, host: str, channel: str, lower: StagedVolume, scratch: str) -> View:
+    return View(
+        host=host,
+        volume=f"{project.name}-{host}-{channel}",
+        target=f"{contract.DATA_DIR}/{channel}",
+        options={
+            "type": "overlay",
+            "device": "overlay",
+            "o": f"lowerdir={lower.folder},upperdir={scratch}/{host}/{channel}/upper,"
+            f"workdir={scratch}/{host}/{channel}/work",
+        },
+    )
 
 
-def _folder(channel: Channel) -> Path:
-    if not isinstance(channel.source, Path):
-        raise BadInput(
-            f"training.inputs.{channel.name}: {channel.source!r}: channels are staged from this machine only"
-        )
-    return channel.source
-
-
-def _scratch(client: docker.DockerClient, plan: ClusterPlan, project: Project) -> str:
+def _scratch(client: docker.DockerClient, plan: ClusterPlan, project: Project, inputs: Sequence[ChannelData]) -> str:
     """Folder, on the engine's machine, of a volume of this run that takes what hosts write into their channels."""
     volume = client.volumes.create(f"{project.name}-written", labels=project.labels())
     wanted = ["volume"]
     for host in plan.hosts:
         wanted.append(f"volume/{host.name}")
-        for channel in plan.channels:
-            below = f"volume/{host.name}/{channel.name}"
+        for data in inputs:
+            below = f"volume/{host.name}/{data.name}"
             wanted += [below, f"{below}/upper", f"{below}/work"]
-    _put(client, plan.image, volume.name, folders(wanted))
+    put(client, plan.image, volume.name, folders(wanted))
     return str(volume.attrs["Mountpoint"])
 
 
-def _put(client: docker.DockerClient, image: str, volume: str, archive: Any) -> None:
-    """Unpack ``archive``, whose top folder is 'volume', into a volume: through a container that is never started."""
-    container = client.containers.create(
-        image,
-        "true",
-        volumes={volume: {"bind": "/volume", "mode": "rw"}},
-        labels={labels.KIND: labels.STAGED_INPUT},
-    )
+@contextmanager
+def _of_channel(name: str) -> Iterator[None]:
+    """Says of which channel a failure is."""
     try:
-        container.put_archive("/", archive)
-    finally:
-        container.remove(force=True)
-
-
-def _views(plan: ClusterPlan, project: Project, channel: Channel, lower: str, scratch: str) -> tuple[View, ...]:
-    return tuple(
-        View(
-            host=host.name,
-            volume=f"{project.name}-{host.name}-{channel.name}",
-            target=f"{contract.DATA_DIR}/{channel.name}",
-            options={
-                "type": "overlay",
-                "device": "overlay",
-                "o": f"lowerdir={lower},upperdir={scratch}/{host.name}/{channel.name}/upper,"
-                f"workdir={scratch}/{host.name}/{channel.name}/work",
-            },
-        )
-        for host in plan.hosts
-    )
+        yield
+    except DataDownloadFailed as error:
+        raise DataDownloadFailed(f"channel {name!r}: {error}") from error
+    except APIError as error:
+        raise DataDownloadFailed(
+            f"channel {name!r}: the docker engine refused: {error.explanation or error}"
+        ) from error
+    except OSError as error:
+        raise DataDownloadFailed(f"channel {name!r}: {error}") from error

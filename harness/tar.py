@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -36,15 +38,39 @@ def tree(source: Path, target: str) -> IO[bytes]:
     return buffer
 
 
+def file_stream(files: Iterable[tuple[str, Path]], top: str) -> Iterator[bytes]:
+    """A tar of ``files``, (path below ``top``, file) each, as root's and readable by all, as downloads from S3 are.
+
+    Nothing of it is kept, in memory or on disk. Raises OSError where a file cannot be read or changes meanwhile.
+    """
+    made: set[PurePosixPath] = set()
+    yield _folder_entry(top).tobuf()
+    for name, path in files:
+        for parent in reversed(PurePosixPath(name).parents[:-1]):
+            if parent not in made:
+                made.add(parent)
+                yield _folder_entry(f"{top}/{parent}").tobuf()
+        with path.open("rb") as file:
+            state = os.fstat(file.fileno())
+            entry = _root_owned(tarfile.TarInfo(f"{top}/{name}"))
+            entry.size, entry.mtime, entry.mode = state.st_size, int(state.st_mtime), 0o644
+            yield entry.tobuf()
+            left = entry.size
+            while left and (chunk := file.read(min(left, 1 << 20))):
+                left -= len(chunk)
+                yield chunk
+            if left:
+                raise OSError(f"{str(path)!r} became shorter while it was read")
+        yield bytes(-entry.size % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
 def folders(paths: Iterable[str]) -> bytes:
     """A tar of empty folders."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path in paths:
-            entry = _root_owned(tarfile.TarInfo(path.strip("/")))
-            entry.type = tarfile.DIRTYPE
-            entry.mode = 0o755
-            tar.addfile(entry)
+            tar.addfile(_folder_entry(path))
     return buffer.getvalue()
 
 
@@ -90,6 +116,14 @@ def first_file(chunks: Iterable[bytes], limit: int) -> str:
             if content and not text:
                 text = content.read(4 * limit).decode(errors="replace")[:limit]  # UTF-8: up to four bytes a character
     return text
+
+
+def _folder_entry(path: str) -> tarfile.TarInfo:
+    entry = _root_owned(tarfile.TarInfo(path.strip("/")))
+    entry.type = tarfile.DIRTYPE
+    entry.mode = 0o755
+    entry.mtime = int(time.time())
+    return entry
 
 
 def _root_owned(entry: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -12,7 +12,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Choice:
-    """``about`` is a member of the request that it takes for the question to arise, empty where it always does."""
+    """``about`` is a member of the request that it takes for the question to arise, empty where it always does.
+
+    Members, each with ``=value`` or without, are separated by `` or ``.
+    """
 
     key: str
     left_open: str
@@ -96,6 +99,18 @@ CHOICES = (
         "InputDataConfig.DataSource.S3DataSource.S3DataDistributionType=ShardedByS3Key",
     ),
     Choice(
+        "pipes",
+        "when the FIFO of the next epoch appears, and what becomes of one that was read",
+        "it is there when the present epoch begins, and goes once it was read",
+        "AlgorithmSpecification.TrainingInputMode=Pipe or InputDataConfig.InputMode=Pipe",
+    ),
+    Choice(
+        "values in augmented manifests",
+        "how a value that is no reference is written into the pipe, and what of them a shard or a shuffle moves",
+        "a text without its quotes, anything else as JSON; the lines",
+        "InputDataConfig.DataSource.S3DataSource.S3DataType=AugmentedManifestFile",
+    ),
+    Choice(
         "spot interruption",
         "whether containers get a SIGTERM before their instance is taken away",
         "they do not: hosts are gone at once, and only what the checkpoints hold is left",
@@ -109,7 +124,8 @@ def choices_for(request: Mapping[str, Any], hosts: int) -> tuple[Choice, ...]:
     return tuple(
         choice
         for choice in CHOICES
-        if (hosts > 1 or not choice.several_hosts) and (not choice.about or _says(request, choice.about))
+        if (hosts > 1 or not choice.several_hosts)
+        and (not choice.about or any(_says(request, about) for about in choice.about.split(" or ")))
     )
 
 

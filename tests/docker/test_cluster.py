@@ -15,6 +15,7 @@ from harness import labels
 from harness.cluster import Cluster, DockerCluster
 from harness.compose import Project
 from harness.compose_command import ensure_compose
+from harness.data_sources import list_inputs
 from harness.describe import REGION, training_job_arn
 from harness.image_build import image_tag, read_context
 from harness.job import Channel
@@ -61,7 +62,7 @@ class TestDockerCluster(ClusterContract):
                 output_path="file:///runs",
             )
             project = Project(f"contract-{secrets.token_hex(4)}", NAME)
-            made.append(DockerCluster(engine, ensure_compose(Steps()), plan, project))
+            made.append(DockerCluster(engine, ensure_compose(Steps()), plan, project, list_inputs(job), tmp_path))
             self.engine, self.run_label = engine, project.name
             return made[-1]
 

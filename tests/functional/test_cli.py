@@ -150,7 +150,7 @@ def test_bad_input_is_one_line_and_exit_code_2(place: Place, arguments: list[str
 
 
 def test_several_problems_are_a_line_each(place: Place) -> None:
-    place.job(GOOD.replace("instance_count = 2", "instance_count = 0\nentrypoint = 1").replace('"data"', '"dat"'))
+    place.job(GOOD.replace("instance_count = 2", "instance_count = 0\nentrypoint = 1").replace('"data"', '"other"'))
     before = place.files()
 
     ran = place.harness("train", "job.toml")

@@ -149,9 +149,15 @@ def test_an_absolute_entry_point_is_refused_too(folder: Path) -> None:
 
 
 def test_a_missing_channel_is_named(folder: Path) -> None:
-    change(folder, '"data"', '"dat"')
+    change(folder, '"data"', '"other"')
 
-    assert problems(folder) == [f"training.inputs.training: no folder or file {str(folder / 'dat')!r}"]
+    assert problems(folder) == [f"training.inputs.training: no folder or file {str(folder / 'other')!r}"]
+
+
+def test_a_channel_may_be_what_names_begin_with_as_a_prefix_in_s3_is(folder: Path) -> None:
+    change(folder, '"data"', '"data/de"')
+
+    assert read(folder).training.inputs[0].source == folder / "data/de"
 
 
 def test_a_channel_that_holds_no_file_is_named(folder: Path) -> None:
@@ -168,7 +174,7 @@ def test_a_channel_may_be_one_file(folder: Path) -> None:
 
 def test_what_the_text_and_what_the_disk_says_wrong_is_reported_together(folder: Path) -> None:
     change(folder, "instance_count = 2", "instance_count = 0\nentrypoint = 1")
-    change(folder, '"data"', '"dat"')
+    change(folder, '"data"', '"other"')
     (folder / "code" / "inference.py").unlink()
 
     assert [line.split(":")[0] for line in problems(folder)] == [

@@ -107,6 +107,13 @@ def test_a_view_of_a_channel_is_mounted_in_its_own_host_only() -> None:
     assert made["volumes"]["run-algo-2"]["name"] == "run-algo-2"
 
 
+def test_a_read_only_view_is_of_a_volume_that_is_not_the_runs_own() -> None:
+    made = document(views=(View("algo-1", "harness-input", "/opt/ml/input/data/t", read_only=True),))
+
+    assert "harness-input:/opt/ml/input/data/t:ro" in made["services"]["algo-1"]["volumes"]
+    assert made["volumes"]["harness-input"] == {"name": "harness-input", "external": True}
+
+
 def test_each_host_is_held_to_its_own_limits_and_has_no_swap_on_top() -> None:
     limits = {"algo-1": HostLimits((0,), 4, 2**30, 2**29), "algo-2": HostLimits((1,), None, 2**31)}
     first, second = document(limits=limits)["services"].values()

@@ -31,13 +31,19 @@ def test_a_question_about_a_value_is_raised_by_that_value_of_any_channel() -> No
     assert "shards" not in keys({"InputDataConfig": [REPLICATED]})
 
 
+def test_a_question_may_be_raised_by_either_of_two_members() -> None:
+    assert "pipes" in keys({"AlgorithmSpecification": {"TrainingInputMode": "Pipe"}})
+    assert "pipes" in keys({"InputDataConfig": [REPLICATED | {"InputMode": "Pipe"}]})
+    assert "pipes" not in keys({"AlgorithmSpecification": {"TrainingInputMode": "File"}})
+
+
 def test_every_choice_has_a_key_of_its_own_and_says_what_is_open_and_what_was_chosen() -> None:
     assert len({choice.key for choice in CHOICES}) == len(CHOICES)
     assert [choice.key for choice in CHOICES if not (choice.left_open and choice.chosen)] == []
 
 
 def test_choices_are_about_members_that_there_are() -> None:
-    about = {choice.about.partition("=")[0] for choice in CHOICES if choice.about}
+    about = {each.partition("=")[0] for choice in CHOICES if choice.about for each in choice.about.split(" or ")}
 
     assert [path for path in about if entry_name(path) is None and entry_name(f"{path}.InstanceType") is None] == []
 
