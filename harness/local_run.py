@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 from harness import advice, data_objects
 from harness.advice import Facts
 from harness.channel_table import PIPE
+from harness.checkpoint_place import checkpoint_place
+from harness.checkpoints import CheckpointSync
+from harness.control import Control
 from harness.data_objects import ChannelData
 from harness.describe import REGION, training_job_arn
 from harness.errors import BadInput, EngineUnavailable
@@ -31,7 +34,9 @@ from harness.report import Screen, outcome_lines
 from harness.run import Run
 from harness.sources import python_sources
 from harness.steps import Printer, Steps
+from harness.stop_job import note_ownership
 from harness.training import run_training
+from harness.watch import STOP_GRACE
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -43,11 +48,17 @@ _UNNAMED = "<TrainingJobName>"
 
 @dataclass(frozen=True)
 class Manner:
-    """How a job is run here, beyond what it is: ``limits`` is 'type' or 'off', ``instance_types`` the job file's."""
+    """How a job is run here, beyond what it is: ``limits`` is 'type' or 'off', ``instance_types`` the job file's.
+
+    Times are in seconds: ``grace`` between SIGTERM and SIGKILL, the others as `Control` takes them.
+    """
 
     launcher: str
     limits: str
     instance_types: Mapping[str, InstanceType]
+    grace: float = STOP_GRACE
+    stop_after: float | None = None
+    interrupt_after: tuple[float, ...] = ()
 
 
 def dry_run(job: TrainingJob, manner: Manner) -> dict[str, Any]:
@@ -84,15 +95,16 @@ def train(job: TrainingJob, manner: Manner, *, runs: Path, retain: bool, steps: 
     from harness.image_build import cache_folder
 
     refuse_full_disk(runs)
+    refuse_what_no_job_meets(job, manner)
     client = ensure_engine(steps)
     compose = ensure_compose(steps)
     image = _image(client, job, steps)
     inputs = list_inputs(job)
+    limits = _limits(client, job, image, manner)
+    known = _advice(job, manner)
     folder = make_run_folder(runs, job.base_job_name)
     name = folder.name
-    limits = _limits(client, job, image, manner)
     plan = _plan(job, name, image, manner, folder.parent.absolute().as_uri(), limits)
-    known = _advice(job, manner)
     for text in (
         *plan.notes,
         *data_objects.notes(inputs, plan.hosts),
@@ -105,12 +117,19 @@ def train(job: TrainingJob, manner: Manner, *, runs: Path, retain: bool, steps: 
     project = Project(f"{name.lower()}-{secrets.token_hex(2)}", name)
     metrics = MetricReader(job.metric_definitions)
     record = RunRecord(folder, plan.request)
+    note_ownership(folder, project.name, manner.grace)
     write_receipt = partial(_write_receipt, folder, plan, job, manner.launcher, inputs)
     write_receipt((*plan.warnings, *known))
     cluster = DockerCluster(client, compose, plan, project, inputs, cache_folder(os.environ))
+    screen = Screen(steps, metrics)
     hosts = tuple(host.name for host in plan.hosts)
     outcome = run_training(
-        Run(hosts, cluster, record, metrics, Screen(steps, metrics)), max_run=plan.max_run, retain=retain
+        Run(hosts, cluster, record, metrics, screen, _checkpoints(plan, screen)),
+        max_run=plan.max_run,
+        max_wait=plan.max_wait,
+        retain=retain,
+        grace=manner.grace,
+        control=Control(stop_after=manner.stop_after, interrupt_after=manner.interrupt_after),
     )
     printer = Printer(sys.stderr, lambda: 80)
     for line in outcome_lines(record.description, folder, outcome.failed_host, metrics):
@@ -156,6 +175,21 @@ def _facts(job: TrainingJob, record: RunRecord, metrics: MetricReader) -> Facts:
         metrics=metrics.matched,
         clashes=record.clashes,
     )
+
+
+def refuse_what_no_job_meets(job: TrainingJob, manner: Manner) -> None:
+    """Raise `BadInput` where what is to happen to ``job`` cannot happen to it in the cloud."""
+    if manner.interrupt_after and not job.use_spot_instances:
+        raise BadInput(
+            "--interrupt-after: only managed spot training is interrupted; "
+            "set use_spot_instances = true and max_wait in the job file"
+        )
+
+
+def _checkpoints(plan: ClusterPlan, screen: Screen) -> CheckpointSync | None:
+    if not plan.checkpoints:
+        return None
+    return CheckpointSync(checkpoint_place(plan.checkpoints.place), plan.checkpoints.local_path, screen.note)
 
 
 def refuse_full_disk(folder: Path, free: int | None = None) -> None:

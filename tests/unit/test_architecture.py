@@ -30,6 +30,7 @@ LAYERS = {
         "describe",
         "differences",
         "documents",
+        "duration",
         "endpoint_log",
         "engine_log",
         "errors",
@@ -52,8 +53,11 @@ LAYERS = {
     "E": {
         "artifacts",
         "batches",
+        "checkpoint_place",
+        "checkpoints",
         "cluster",
         "compose_command",
+        "control",
         "data_sources",
         "debian",
         "endpoint",
@@ -67,6 +71,7 @@ LAYERS = {
         "job_file",
         "machine",
         "model_archive",
+        "owner",
         "payload",
         "picture",
         "pipes",
@@ -80,8 +85,18 @@ LAYERS = {
         "tar",
         "volumes",
     },
-    "S": {"doctor", "hosting", "inventory", "run_logs", "training"},
-    "F": {"__main__", "bootstrap", "cli", "cli_hosting", "local_hosting", "local_run", "report"},
+    "S": {"doctor", "hosting", "inventory", "run_logs", "stop_job", "training", "watch"},
+    "F": {
+        "__main__",
+        "bootstrap",
+        "cli",
+        "cli_durations",
+        "cli_hosting",
+        "cli_stop",
+        "local_hosting",
+        "local_run",
+        "report",
+    },
 }
 MODULES = sorted(HARNESS.glob("*.py"))
 PROGRAMS = sorted((HARNESS / "image").rglob("*.py"))
