@@ -16,6 +16,8 @@ from typing import Any
 import click
 
 from harness import cli_hosting
+from harness.cli_durations import all_seconds, seconds
+from harness.cli_stop import stop
 from harness.errors import BadInput, HarnessError
 from harness.limits import MODES
 from harness.plan import LAUNCHERS
@@ -59,7 +61,7 @@ def main() -> None:
       harness train mnist_job/job.toml      two hosts, one Horovod world, a model.tar.gz
       harness serve                         host the model that came out
       harness invoke INPUT                  ask it something
-      harness stop                          remove the endpoint
+      harness stop                          remove the endpoint; with a job's name, stop that job
     """
 
 
@@ -82,6 +84,23 @@ def main() -> None:
     help="Hold hosts to the vCPUs and memory of their instance type, scaled to this machine, or to nothing.",
 )
 @click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs are kept.")
+@click.option(
+    "--stop-after", metavar="TIME", callback=seconds, help="Stop the job after so much training: 500ms, 5s, 2m."
+)
+@click.option(
+    "--interrupt-after",
+    metavar="TIME",
+    multiple=True,
+    callback=all_seconds,
+    help="Take the hosts of a spot job away after so much training; repeat it to do so again in the next attempt.",
+)
+@click.option(
+    "--fault",
+    multiple=True,
+    metavar="'FAULT MOMENT'",
+    help="Do something to a host, as 'kill algo-2 after 5s'; repeatable. A wrong one lists the words there are.",
+)
+@click.option("--grace", metavar="TIME", callback=seconds, help="Between SIGTERM and SIGKILL; 120s unless given.")
 @click.option("--retain", is_flag=True, help="Keep the hosts after the end, to look around in them.")
 @click.option("--lenient", is_flag=True, help="Go on without arguments that are not emulated, with a warning for each.")
 @click.option("--dry-run", is_flag=True, help="Print the plan (hosts, files, variables) as JSON and start nothing.")
@@ -98,6 +117,10 @@ def train(
     launcher: str,
     limits: str,
     runs: Path,
+    stop_after: float | None,
+    interrupt_after: tuple[float, ...],
+    fault: tuple[str, ...],
+    grace: float | None,
     *,
     retain: bool,
     lenient: bool,
@@ -113,13 +136,25 @@ def train(
     Examples:
       harness train mnist_job/job.toml --hosts 4 --hp "epochs=1 lr=0.02"
       harness train my_job/job.toml --launcher toolkit --json > job.json
+      harness train my_job/job.toml --interrupt-after 5s --interrupt-after 2s
+      harness train my_job/job.toml --fault "pause algo-2 for 10s after 'epoch 1'"
     """
     from harness import local_run
+    from harness.faults import parse_fault
     from harness.job_file import read_job_file
     from harness.record import json_text
+    from harness.watch import STOP_GRACE
 
     file = read_job_file(job_file, instance_count=hosts, hyperparameters=parse_hyperparameters(hp), lenient=lenient)
-    manner = local_run.Manner(launcher, limits, file.instance_types)
+    manner = local_run.Manner(
+        launcher,
+        limits,
+        file.instance_types,
+        grace=STOP_GRACE if grace is None else grace,
+        stop_after=stop_after,
+        interrupt_after=interrupt_after,
+        faults=tuple(parse_fault(text) for text in fault),
+    )
     if dry_run:
         click.echo(json_text(local_run.dry_run(file.training, manner)))
         return
@@ -229,7 +264,7 @@ def doctor(*, as_json: bool) -> None:
 
 main.add_command(cli_hosting.serve)
 main.add_command(cli_hosting.invoke)
-main.add_command(cli_hosting.stop)
+main.add_command(stop)
 
 
 def parse_hyperparameters(given: tuple[str, ...]) -> dict[str, Any]:

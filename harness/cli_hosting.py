@@ -1,4 +1,4 @@
-"""`harness serve`, `invoke` and `stop`."""
+"""`harness serve` and `invoke`."""
 
 from __future__ import annotations
 
@@ -99,16 +99,3 @@ def invoke(
         click.echo(json.dumps(answer if isinstance(answer, list | dict) else answer.tolist()))
     else:
         local_hosting.show(values, answer)
-
-
-@click.command()
-@click.argument("name", required=False)
-def stop(name: str | None) -> None:
-    """Remove the endpoint NAME, or all endpoints. Safe to run twice.
-
-    A training job is stopped by Ctrl-C where it runs.
-    """
-    from harness import local_hosting
-
-    if not local_hosting.stop(name, Steps()):
-        click.echo("no endpoint is running", err=True)

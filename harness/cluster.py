@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import docker
 import yaml
@@ -27,7 +28,7 @@ from harness.compose import Project, run_document
 from harness.data_objects import ChannelData
 from harness.endpoint import time_of
 from harness.engine_log import EngineLog, Line
-from harness.errors import HarnessError
+from harness.errors import CannotStartContainer, HarnessError
 from harness.pipes import create_feeder, failure_of, start_feeder
 from harness.plan import ClusterPlan
 from harness.staging import HostInputs, stage_channels
@@ -44,8 +45,11 @@ class Cluster(Protocol):
     def prepare(self) -> None:
         """Make all hosts and give them their files and channels; nothing runs yet."""
 
+    def put(self, host: str, archive: IO[bytes]) -> None:
+        """Unpack a tar, whose members are paths from the root, in ``host``, which is prepared and not started."""
+
     def start(self) -> None:
-        """Start all hosts."""
+        """Start all hosts. Raises `CannotStartContainer` where that is because of the image or its command."""
 
     def follow(self, host: str) -> Iterator[list[Line]]:
         """Every line that ``host`` prints, from its first, until it has ended; those that arrive together at once."""
@@ -60,14 +64,85 @@ class Cluster(Protocol):
         """A tar stream of ``path`` in ``host``, which need not be running; None when there is no such path."""
 
     def stop(self, hosts: Iterable[str], grace: float) -> None:
-        """SIGTERM to all ``hosts`` at once, SIGKILL to those still there after ``grace`` seconds."""
+        """SIGTERM to all ``hosts`` at once, SIGKILL to those still there after ``grace`` seconds.
+
+        With no grace they are killed without a SIGTERM. Hosts that have ended are left as they are.
+        """
 
     def remove(self) -> None:
-        """Remove all that `prepare` made, in whatever state it is; safe to repeat."""
+        """Remove all that `prepare` made, in whatever state it is; safe to repeat. Then it can be prepared anew."""
 
 
-class DockerCluster:
-    """A `Cluster` of containers. Raises `HarnessError` where the engine or compose refuses.
+class MadeHosts:
+    """Hosts that are in the engine already, found by the names and labels of ``project``."""
+
+    def __init__(self, client: docker.DockerClient, project: Project) -> None:
+        self._client = client
+        self._project = project
+
+    def prepare(self) -> None:
+        raise NotImplementedError("these hosts were made by another process")
+
+    def start(self) -> None:
+        raise NotImplementedError("these hosts were started by another process")
+
+    def put(self, host: str, archive: IO[bytes]) -> None:
+        self._container(host).put_archive("/", archive)
+
+    def follow(self, host: str) -> Iterator[list[Line]]:
+        container, log = self._container(host), EngineLog()
+        for data in batches(_log(self._client, container, follow=True)):
+            yield log.feed(data)
+        # The engine stops following when the container ends, wherever it is in the log by then: of 100,000 lines
+        # printed by a process that ends at once 15,000 arrived (docker 20.10). The log itself is complete.
+        container.wait(timeout=None)
+        if not log.ends_with(b"".join(_log(self._client, container, tail=1))):
+            log.again()
+            for data in batches(_log(self._client, container)):
+                yield log.feed(data)
+        yield log.rest()
+
+    def wait(self, host: str) -> int:
+        return int(self._container(host).wait(timeout=None)["StatusCode"])
+
+    def out_of_memory(self, host: str) -> bool:
+        # True also where the victim was not the container's first process, which may then have ended with 0.
+        return bool(self._container(host).attrs["State"]["OOMKilled"])
+
+    def fetch(self, host: str, path: str) -> Iterator[bytes] | None:
+        try:
+            stream: Iterator[bytes]
+            stream, _ = self._container(host).get_archive(path)
+        except NotFound:
+            return None
+        return stream
+
+    def stop(self, hosts: Iterable[str], grace: float) -> None:
+        def end(container: Container) -> None:
+            if not grace:
+                _kill(container)
+                return
+            time.sleep(seconds_until_it_listens(container, self._client.info()))
+            container.stop(timeout=max(1, round(grace)))
+
+        self._each(list(hosts), end)
+
+    def remove(self) -> None:
+        remove_run(self._client, self._project.name)
+
+    def _container(self, host: str) -> Container:
+        return self._client.containers.get(self._project.container(host))
+
+    def _each(self, hosts: list[str], action: Any) -> None:
+        with ThreadPoolExecutor(max(1, len(hosts))) as pool:
+            try:
+                list(pool.map(lambda host: action(self._container(host)), hosts))
+            except APIError as error:
+                raise HarnessError(f"the docker engine refused: {error.explanation or error}") from error
+
+
+class DockerCluster(MadeHosts):
+    """A `Cluster` of containers, made from a plan. Raises `HarnessError` where the engine or compose refuses.
 
     ``inputs`` is what its channels hold; downloads and digests of it are kept in the folder ``cache``. ``layered``
     says whether volumes can be layered; None asks the engine.
@@ -84,10 +159,9 @@ class DockerCluster:
         *,
         layered: bool | None = None,
     ) -> None:
-        self._client = client
+        super().__init__(client, project)
         self._compose = compose
         self._plan = plan
-        self._project = project
         self._inputs = inputs
         self._cache = cache
         self._layered = layered
@@ -107,6 +181,26 @@ class DockerCluster:
             if inputs.pipes
         }
 
+    def start(self) -> None:
+        for host, feeder in self._feeders.items():
+            start_feeder(feeder)
+            threading.Thread(target=self._fail_with, args=(host, feeder), daemon=True).start()
+        self._each([host.name for host in self._plan.hosts], _start)
+
+    def wait(self, host: str) -> int:
+        code = super().wait(host)
+        if host in self._feeders:
+            _ignoring_absence(lambda: self._feeders[host].stop(timeout=0))
+        return code
+
+    def _fail_with(self, host: str, feeder: Container) -> None:
+        """End ``host`` when its feeder fails: its script would wait for data that never comes."""
+        why = failure_of(feeder)
+        if why is not None:
+            failure = text_files({contract.FAILURE_FILE: f"Data download failed: {why}"})
+            _ignoring_absence(lambda: self._container(host).put_archive("/", failure))
+            _ignoring_absence(lambda: self._container(host).stop(timeout=0))
+
     def _up(self, document: dict[str, Any]) -> None:
         argv = [*self._compose, "-p", self._project.name, "-f", "-", "up", "--no-start"]
         process.run(argv, seconds=_COMPOSE_SECONDS, stdin=json.dumps(document))
@@ -123,71 +217,30 @@ class DockerCluster:
         for channel, copied in given.copies.items():
             container.put_archive("/", file_stream(copied, f"{contract.DATA_DIR}/{channel}"))
 
-    def start(self) -> None:
-        for host, feeder in self._feeders.items():
-            start_feeder(feeder)
-            threading.Thread(target=self._fail_with, args=(host, feeder), daemon=True).start()
-        self._each([host.name for host in self._plan.hosts], lambda container: container.start())
 
-    def follow(self, host: str) -> Iterator[list[Line]]:
-        container, log = self._container(host), EngineLog()
-        for data in batches(_log(self._client, container, follow=True)):
-            yield log.feed(data)
-        # The engine stops following when the container ends, wherever it is in the log by then: of 100,000 lines
-        # printed by a process that ends at once 15,000 arrived (docker 20.10). The log itself is complete.
-        container.wait(timeout=None)
-        if not log.ends_with(b"".join(_log(self._client, container, tail=1))):
-            log.again()
-            for data in batches(_log(self._client, container)):
-                yield log.feed(data)
-        yield log.rest()
+def hosts_of(client: docker.DockerClient, run: str) -> tuple[str, ...]:
+    """Names of the hosts of ``run`` that have been started, in order."""
+    found = client.containers.list(all=True, filters={"label": f"{labels.RUN}={run}"}, ignore_removed=True)
+    begun = [item for item in found if item.attrs["State"]["Status"] != "created" and labels.HOST in item.labels]
+    return tuple(sorted(item.labels[labels.HOST] for item in begun))
 
-    def wait(self, host: str) -> int:
-        code = int(self._container(host).wait(timeout=None)["StatusCode"])
-        if host in self._feeders:
-            _ignoring_absence(lambda: self._feeders[host].stop(timeout=0))
-        return code
 
-    def out_of_memory(self, host: str) -> bool:
-        # True also where the victim was not the container's first process, which may then have ended with 0.
-        return bool(self._container(host).attrs["State"]["OOMKilled"])
+def _start(container: Container) -> None:
+    try:
+        container.start()
+    except APIError as error:
+        # The engine's answer where a container's command cannot be found or executed; any other trouble is its own.
+        if error.status_code == HTTPStatus.BAD_REQUEST:
+            raise CannotStartContainer(str(error.explanation or error)) from error
+        raise
 
-    def fetch(self, host: str, path: str) -> Iterator[bytes] | None:
-        try:
-            stream: Iterator[bytes]
-            stream, _ = self._container(host).get_archive(path)
-        except NotFound:
-            return None
-        return stream
 
-    def stop(self, hosts: Iterable[str], grace: float) -> None:
-        def end(container: Container) -> None:
-            if grace:
-                time.sleep(seconds_until_it_listens(container, self._client.info()))
-            container.stop(timeout=round(grace))
-
-        self._each(list(hosts), end)
-
-    def remove(self) -> None:
-        remove_run(self._client, self._project.name)
-
-    def _fail_with(self, host: str, feeder: Container) -> None:
-        """End ``host`` when its feeder fails: its script would wait for data that never comes."""
-        why = failure_of(feeder)
-        if why is not None:
-            failure = text_files({contract.FAILURE_FILE: f"Data download failed: {why}"})
-            _ignoring_absence(lambda: self._container(host).put_archive("/", failure))
-            _ignoring_absence(lambda: self._container(host).stop(timeout=0))
-
-    def _container(self, host: str) -> Container:
-        return self._client.containers.get(self._project.container(host))
-
-    def _each(self, hosts: list[str], action: Any) -> None:
-        with ThreadPoolExecutor(max(1, len(hosts))) as pool:
-            try:
-                list(pool.map(lambda host: action(self._container(host)), hosts))
-            except APIError as error:
-                raise HarnessError(f"the docker engine refused: {error.explanation or error}") from error
+def _kill(container: Container) -> None:
+    try:
+        container.kill()
+    except APIError as error:
+        if error.status_code != HTTPStatus.CONFLICT:  # it does not run, which is what was wanted
+            raise
 
 
 def _log(

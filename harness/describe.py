@@ -5,7 +5,7 @@ Shapes: botocore's service model of SageMaker; what real jobs answer beyond it: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from harness import status
 from harness.job import Channel, TrainingJob
 from harness.metrics import MetricValue
+from harness.outcome import HostExit
 from harness.status import History
 
 # Visibly not a real account: nothing of this is ever sent to AWS.
@@ -119,10 +120,12 @@ def describe_training_job(
     failure_reason: str | None = None,
     metrics: Iterable[MetricValue] = (),
     model_artifacts: str | None = None,
+    exits: Sequence[HostExit] = (),
 ) -> dict[str, Any]:
-    """DescribeTrainingJob's answer for a job at any moment of its life; times are aware datetimes."""
-    started = history.started(status.DOWNLOADING)
-    ended = history.ended(status.UPLOADING)
+    """DescribeTrainingJob's answer for a job at any moment of its life; times are aware datetimes.
+
+    ``HostExits``, which the API has not, is how every host of the job's last attempt ended, in the order that they did.
+    """
     answer: dict[str, Any] = {
         "EnableNetworkIsolation": False,
         "EnableInterContainerTrafficEncryption": False,
@@ -134,7 +137,7 @@ def describe_training_job(
         "SecondaryStatus": history.secondary_status,
         "OutputDataConfig": {"KmsKeyId": "", "CompressionType": "GZIP", **request["OutputDataConfig"]},
         "CreationTime": created,
-        "LastModifiedTime": history.transitions[-1].start,
+        "LastModifiedTime": history.modified,
         "SecondaryStatusTransitions": history.described(),
         "FinalMetricDataList": [
             {"MetricName": item.name, "Value": item.value, "Timestamp": item.timestamp} for item in metrics
@@ -142,14 +145,41 @@ def describe_training_job(
     }
     if failure_reason:
         answer["FailureReason"] = failure_reason
-    if started:
-        answer["TrainingStartTime"] = started
-    if started and ended:
-        # On demand the billable time is the training time; both are per host (transcript of a real job).
-        seconds = round((ended - started).total_seconds())
-        answer |= {
-            "TrainingEndTime": ended,
-            "TrainingTimeInSeconds": seconds,
-            "BillableTimeInSeconds": seconds,
-        }
-    return answer
+    if exits:
+        answer["HostExits"] = [_host_exit(item) for item in exits]
+    return answer | _training_times(history)
+
+
+def _host_exit(item: HostExit) -> dict[str, Any]:
+    failure = {"Failure": item.failure} if item.failure else {}
+    return {"Host": item.host, "ExitCode": item.exit_code, "OutOfMemory": item.out_of_memory, **failure}
+
+
+def _training_times(history: History) -> dict[str, Any]:
+    """From the first Downloading to the end of Uploading, or of the job; seconds are per host.
+
+    Billable seconds are those in which there were hosts: on demand the same (transcript of a real job), on spot
+    without the waiting between an interruption and the next Downloading. How the platform takes the discount of the
+    spot market into account is not verified; none is made here.
+    """
+    started = history.started(status.DOWNLOADING)
+    if not started:
+        return {}
+    if not history.is_over and not history.ended(status.UPLOADING):
+        return {"TrainingStartTime": started}
+    ended = history.ended(status.UPLOADING) or history.transitions[-1].start
+    billable = 0.0
+    there: datetime | None = None
+    for transition in history.transitions:
+        if transition.status == status.DOWNLOADING:
+            there = transition.start
+        elif transition.status == status.INTERRUPTED and there:
+            billable += (transition.start - there).total_seconds()
+            there = None
+    billable += (ended - there).total_seconds() if there else 0.0
+    return {
+        "TrainingStartTime": started,
+        "TrainingEndTime": ended,
+        "TrainingTimeInSeconds": round((ended - started).total_seconds()),
+        "BillableTimeInSeconds": round(billable),
+    }

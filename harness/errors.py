@@ -4,8 +4,9 @@
     ├── BadInput              exit code 2   the request cannot be carried out as it stands
     │   └── EngineUnavailable               no docker engine, or no compose, to carry it out with
     ├── CommandFailed                       an external command ended badly; carries its output
+    ├── DataDownloadFailed                  a channel, or checkpoints, could not be brought to the hosts
+    ├── CannotStartContainer                the image of the hosts cannot be run as a training container
     ├── DeadlineExpired                     an activity ran out of time; names the activity
-    ├── DataDownloadFailed                  the data of a channel could not be brought to the hosts
     └── EndpointFailed                      a model could not be hosted; carries the container's words
 
 These are the user's errors: the command line prints them without a traceback.
@@ -51,12 +52,16 @@ class CommandFailed(HarnessError):
         super().__init__(f"{why}: {shlex.join(argv)}" + (f"\n{tail}" if tail else ""))
 
 
+class DataDownloadFailed(HarnessError):
+    """Input data, or a checkpoint to start from, could not be read; the message says which and why."""
+
+
+class CannotStartContainer(HarnessError):
+    """The engine could not start the command of a host; the message is the engine's own."""
+
+
 class DeadlineExpired(HarnessError):
     """An activity did not finish in the time it was given."""
-
-
-class DataDownloadFailed(HarnessError):
-    """The data of a channel could not be downloaded or staged; the job is Failed, as on the platform."""
 
 
 class EndpointFailed(HarnessError):

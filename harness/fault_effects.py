@@ -52,9 +52,9 @@ dd if=/dev/zero of=$full/fill bs=4k 2>/dev/null || true
 
 
 class Effects:
-    """What can be done to the hosts of the run ``project``; ``image`` is ours, which helpers are made of."""
+    """What can be done to the hosts of the run ``project``; ``image`` gives ours, which helpers are made of."""
 
-    def __init__(self, client: DockerClient, project: Project, hosts: Sequence[str], image: str) -> None:
+    def __init__(self, client: DockerClient, project: Project, hosts: Sequence[str], image: Callable[[], str]) -> None:
         self._client = client
         self._project = project
         self._hosts = tuple(hosts)
@@ -151,7 +151,7 @@ class Effects:
         for host, others in peers.items():
             addresses = [self._address(other) for other in others]
             helper = self._client.containers.run(
-                self._image,
+                self._image(),
                 [*_PYTHON, "harness.image.programs.slow_network", *how, *addresses],
                 labels=self._project.labels(),
                 detach=True,
@@ -184,7 +184,7 @@ class Effects:
 
         try:
             printed = self._client.containers.run(
-                self._image, command, labels=self._project.labels(), remove=True, **how
+                self._image(), command, labels=self._project.labels(), remove=True, **how
             )
         except ContainerError as error:
             said = str(error.stderr).strip()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections.abc import Callable
 
 from harness import contract
 from harness.outcome import HostExit
@@ -11,17 +11,15 @@ from harness.run import Run
 from harness.tar import first_file
 
 
-def followers(run: Run, started: threading.Event) -> queue.Queue[HostExit]:
-    """A thread per host that follows it once ``started`` is set; their findings come out of the queue."""
-    events: queue.Queue[HostExit] = queue.Queue()
+def followers(run: Run, started: threading.Event, tell: Callable[[HostExit], object]) -> None:
+    """A thread per host that follows it once ``started`` is set, and at its end tells what became of it."""
 
     def follow(host: str) -> None:
         started.wait()
-        events.put(_follow(run, host))
+        tell(_follow(run, host))
 
     for host in run.hosts:
         threading.Thread(target=follow, args=(host,), daemon=True).start()
-    return events
 
 
 def _follow(run: Run, host: str) -> HostExit:

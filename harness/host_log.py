@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
@@ -47,6 +48,7 @@ class HostLogReader:
         self._timestamps = timestamps
         self._offset = 0
         self._number = 0
+        self._inode = 0
 
     def read(self, *, whole: bool, tail: int | None = None) -> Iterable[bytes]:
         """The lines that are new, or the last ``tail`` of them; the last without its newline only if ``whole``."""
@@ -57,6 +59,9 @@ class HostLogReader:
         if not self._log.exists():
             return
         with self._log.open("rb") as log, self._open_times() as times:
+            inode = os.fstat(log.fileno()).st_ino
+            if inode != self._inode:  # the log of another attempt, after an interruption
+                self._inode, self._offset, self._number = inode, 0, 0
             log.seek(self._offset)
             times.seek(self._number * (TIME_BYTES + 1))
             for line in log:

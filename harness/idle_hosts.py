@@ -66,7 +66,7 @@ class IdleHosts:
     def effects(self) -> Effects:
         """What does faults to these hosts."""
         container = self._client.containers.get(self._project.container(self.hosts[0]))
-        return Effects(self._client, self._project, self.hosts, str(container.attrs["Config"]["Image"]))
+        return Effects(self._client, self._project, self.hosts, lambda: str(container.attrs["Config"]["Image"]))
 
     def wait_for_ssh(self) -> None:
         """Return once every host answers. Raises `HarnessError` that names the last trouble."""

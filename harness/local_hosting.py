@@ -94,7 +94,7 @@ def stop(name: str | None, steps: Steps) -> list[str]:
     """Remove the endpoint ``name``, or all of them; the names of those that went."""
     endpoints = hosting.list_endpoints(connect(), name)
     if name and not endpoints:
-        raise BadInput(f"no endpoint {name!r}; harness ps lists what there is")
+        raise BadInput(f"no endpoint and no training job {name!r}; harness ps lists what there is")
     for endpoint in endpoints:
         with steps.step(f"stopping endpoint {endpoint.endpoint_name}"):
             hosting.delete(endpoint)

@@ -25,11 +25,13 @@ def receipt(
     ignored: Sequence[str] = (),
     channels: Mapping[str, Any] | None = None,
     limits: Sequence[str] = (),
+    model_files: Mapping[str, Sequence[str]] | None = None,
 ) -> Receipt:
     """The receipt of a run of ``hosts`` hosts.
 
     ``ignored`` are arguments that --lenient let pass (`harness.not_played`). ``channels`` says of each channel which
-    host got what, ``limits`` what of the instance types the hosts were held to.
+    host got what, ``limits`` what of the instance types the hosts were held to, ``model_files`` what each host left of
+    the model.
     """
     return {
         "TrainingJobName": request["TrainingJobName"],
@@ -37,6 +39,7 @@ def receipt(
         "Launcher": _launcher(request, launcher),
         "Channels": dict(channels or {}),
         "Limits": list(limits),
+        "ModelFiles": {host: list(names) for host, names in sorted((model_files or {}).items())},
         "NotVerified": [
             {"About": choice.key, "LeftOpen": choice.left_open, "Chosen": choice.chosen}
             for choice in choices_for(request, hosts)

@@ -9,42 +9,53 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.artifacts import Merge
 from harness.describe import describe_training_job
 from harness.errors import BadInput
 from harness.host_log import HostLog
 from harness.metrics import MetricReader, MetricValue
-from harness.outcome import Outcome
-from harness.status import History
+from harness.outcome import HostExit, Outcome
+from harness.status import History, read_history
 
 _HELD = "request.json"
 _METRIC_COLUMNS = ("MetricName", "Timestamp", "Value", "Host")
 
 
 class RunRecord:
-    """Writes what a run leaves. ``folder`` must exist; ``request`` is the CreateTrainingJob request of the run."""
+    """Writes what a run leaves. ``folder`` must exist; ``request`` is the CreateTrainingJob request of the run.
+
+    ``entered`` is told of each SecondaryStatus that the job enters.
+    """
 
     def __init__(
-        self, folder: Path, request: Mapping[str, Any], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        folder: Path,
+        request: Mapping[str, Any],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        entered: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.folder = folder
         self.history = History()
         self.description: dict[str, Any] = {}
-        self.clashes: dict[str, list[str]] = {}  # by archive, the names that several hosts wrote
-        self._request = request
+        self.merges: Mapping[str, Merge] = {}  # what was collected, by the name of the artifact
+        self.request = request
         self._now = now
+        self._entered = entered
         self._created = now()
         self._metrics_file = threading.Lock()
         (folder / "logs").mkdir(exist_ok=True)
         write_json(folder / _HELD, request)
         # Let go by the kernel when this process ends, however it does: `is_held` tells others.
-        self._held = os.open(folder / _HELD, os.O_RDWR | os.O_CLOEXEC)
+        self._held: int | None = os.open(folder / _HELD, os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(self._held, fcntl.LOCK_EX)
-        self._append_metrics([_METRIC_COLUMNS])
+        self._metrics_there = self._read_metrics()
+        if not self._metrics_there:
+            self._append_metrics([_METRIC_COLUMNS])
 
     def host_log(self, host: str) -> HostLog:
         return HostLog(self.folder / "logs", host)
@@ -52,33 +63,84 @@ class RunRecord:
     def add_metrics(self, values: Iterable[MetricValue]) -> None:
         """Append to metrics.csv, at once: it is complete at any moment."""
         rows = [(v.name, v.timestamp.isoformat(timespec="microseconds"), v.value, v.host) for v in values]
-        if rows:
-            self._append_metrics(rows)
+        # Where another process began the record, logs are read again from their beginning.
+        new = [row for row in rows if tuple(map(str, row)) not in self._metrics_there]
+        if new:
+            self._append_metrics(new)
+
+    def _read_metrics(self) -> frozenset[tuple[str, ...]]:
+        """The rows that another process has left."""
+        try:
+            with (self.folder / "metrics.csv").open(newline="") as file:
+                return frozenset(tuple(row) for row in csv.reader(file))
+        except FileNotFoundError:
+            return frozenset()
 
     def _append_metrics(self, rows: Iterable[tuple[object, ...]]) -> None:
         with self._metrics_file, (self.folder / "metrics.csv").open("a", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
 
+    @property
+    def compressed(self) -> bool:
+        """Whether artifacts are archives, or plain folders (``OutputDataConfig.CompressionType`` NONE)."""
+        return bool(self.request["OutputDataConfig"].get("CompressionType") != "NONE")
+
+    @classmethod
+    def reopen(cls, folder: Path) -> RunRecord:
+        """Go on with the record that another process, which is gone, began in ``folder``. Raises `BadInput`."""
+        described = read_description(folder)
+        record = cls(folder, _read_json(folder / _HELD))
+        record.history = read_history(described["SecondaryStatusTransitions"])
+        record.description = described
+        record._created = datetime.fromisoformat(described["CreationTime"])
+        return record
+
     def move(self, secondary_status: str) -> None:
         """Enter ``secondary_status``. Raises `status.IllegalMove`."""
         self.history = self.history.move(secondary_status, self._now())
-        self._describe(None, None)
+        self._describe()
+        self._entered(secondary_status)
 
-    def finish(self, outcome: Outcome, metrics: MetricReader) -> None:
-        """Enter the final status with all that is known at the end."""
-        self.history = self.history.move(outcome.ending, self._now())
-        self._describe(outcome.failure_reason, metrics)
-        os.close(self._held)
+    def progress(self) -> None:
+        """Show the next message of this status. Raises `status.IllegalMove`."""
+        self.history = self.history.progress(self._now())
+        self._describe()
 
-    def _describe(self, failure_reason: str | None, metrics: MetricReader | None) -> None:
-        model = self.folder / "model.tar.gz"
+    def keep_attempt(self) -> None:
+        """Move the logs of an attempt that was interrupted to ``logs/attempt-N``: new hosts write new ones.
+
+        The platform does likewise: a log stream is named after its host and the time that it began at.
+        """
+        logs = self.folder / "logs"
+        attempt = logs / f"attempt-{1 + sum(1 for _ in logs.glob('attempt-*'))}"
+        attempt.mkdir()
+        for path in [path for path in logs.iterdir() if not path.is_dir()]:
+            path.rename(attempt / path.name)
+
+    def finish(self, outcome: Outcome, metrics: MetricReader, exits: Sequence[HostExit] = ()) -> None:
+        """Enter the final status with all that is known at the end; safe to repeat where it was disturbed."""
+        if not self.history.is_over:
+            self.history = self.history.move(outcome.ending, self._now())
+        self._describe(outcome.failure_reason, metrics, exits)
+        held, self._held = self._held, None
+        if held is not None:
+            os.close(held)
+
+    def _describe(
+        self,
+        failure_reason: str | None = None,
+        metrics: MetricReader | None = None,
+        exits: Sequence[HostExit] = (),
+    ) -> None:
+        models = (self.folder / "model.tar.gz", self.folder / "model")
         self.description = describe_training_job(
-            self._request,
+            self.request,
             self.history,
             self._created,
             failure_reason=failure_reason,
             metrics=metrics.latest.values() if metrics else (),
-            model_artifacts=model.absolute().as_uri() if model.exists() else None,
+            model_artifacts=next((path.absolute().as_uri() for path in models if path.exists()), None),
+            exits=exits,
         )
         write_json(self.folder / "describe.json", self.description)
 
@@ -91,6 +153,19 @@ def is_held(folder: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """describe.json of the run in ``folder``, as it is at this moment. Raises `BadInput` where there is none."""
+    return _read_json(folder / "describe.json")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: cannot be read, so this is not the folder of a run: {error}") from error
+    return answer
 
 
 def make_run_folder(runs: Path, base_job_name: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from harness.metrics import MetricReader
 from harness.steps import Printer, Step, Steps
 
 _ERROR = re.compile(r'ErrorMessage "(.*?)"\n(?:ExtraInfo|Command) "', re.DOTALL)
+_SIGNALLED = 128  # exit codes above it are this and the number of a signal
 _CULPRIT = re.compile(r'ExtraInfo "rank \d+ on (algo-\d+)')
 
 
@@ -80,9 +81,33 @@ def outcome_lines(
         return [f"{status}: {name}", f"  kept: {folder}"]
     reason = description["FailureReason"]
     error, culprit = _ERROR.search(reason), _CULPRIT.search(reason)
+    where = culprit[1] if culprit else failed_host
     return [
-        f"Failed: {culprit[1] if culprit else failed_host}: {error[1] if error else reason}",
+        f"Failed: {f'{where}: ' if where else ''}{error[1] if error else ' '.join(reason.split())}",
         f"  FailureReason: {' '.join(reason.split())}",
-        f"  logs: {folder / 'logs' / f'{failed_host}.log'}",
+        *exit_lines(description.get("HostExits", ()), failed_host),
+        *([f"  logs: {folder / 'logs' / f'{failed_host}.log'}"] if failed_host else []),
         f"  kept: {folder}",
     ]
+
+
+def exit_lines(exits: Sequence[Mapping[str, Any]], failed_host: str | None) -> list[str]:
+    """How the hosts of a failed job ended, a line each and in the order that they did; nothing for a single one."""
+    if len(exits) < 2:
+        return []
+    width = max(len(item["Host"]) for item in exits)
+    return [
+        f"  {item['Host']:<{width}}  exit code {item['ExitCode']:>3}{_remark(item, failed_host)}".rstrip()
+        for item in exits
+    ]
+
+
+def _remark(item: Mapping[str, Any], failed_host: str | None) -> str:
+    remarks = []
+    if item["Host"] == failed_host:
+        remarks.append("decided")
+    if item["OutOfMemory"]:
+        remarks.append("ran out of memory")
+    elif item["ExitCode"] > _SIGNALLED:
+        remarks.append(f"signal {item['ExitCode'] - _SIGNALLED}")
+    return f"  ({', '.join(remarks)})" if remarks else ""

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from harness.checkpoints import CheckpointSync
 from harness.cluster import Cluster
 from harness.metrics import MetricReader
 from harness.record import RunRecord
@@ -31,10 +32,11 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class Run:
-    """A job under way: its hosts, its record, what reads its metrics, and who is told."""
+    """A job under way: its hosts, its record, what reads its metrics, who is told, and what keeps its checkpoints."""
 
     hosts: tuple[str, ...]
     cluster: Cluster
     record: RunRecord
     metrics: MetricReader
     reporter: Reporter
+    checkpoints: CheckpointSync | None = None

@@ -126,9 +126,7 @@ class RunningJob:
                     runs=self._runs,
                     retain=self._retain,
                     steps=steps,
-                    control=self._control,
-                    injector=self._injector,
-                    named=self._named,
+                    attendance=local_run.Attendance(self._control, self._injector, self._named),
                 )
         except BaseException as error:  # raised where the test waits for it, not in this thread
             self._error = error

@@ -30,6 +30,7 @@ DAY = 86400
 _JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 _VARIABLE_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,511}")
 _STAMP_LENGTH = len("-2026-11-23-01-01-30-544")  # what the SDK appends to base_job_name
+_PLACE = re.compile(r"s3://[^/]+(/.*)?|file:///.+")
 _ENTRY_POINTS = (".py", ".sh")  # what the toolkit runs (entry_point.py)
 # Folders of the platform's own, which a checkpoint must not be put into (developer guide, 'Use checkpoints').
 _RESERVED = ("/opt/ml/input", "/opt/ml/model", "/opt/ml/output", "/opt/ml/code")
@@ -66,7 +67,7 @@ def read_training(table: Table, folder: Path, *, lenient: bool = False) -> Train
         keep_alive_period_in_seconds=table.whole("keep_alive_period_in_seconds", at_least=0, at_most=3600) or None,
         volume_size=table.whole("volume_size", default=30, at_least=1, at_most=16384),
         input_mode=input_mode,
-        checkpoint_s3_uri=table.text("checkpoint_s3_uri") or None,
+        checkpoint_s3_uri=_place(table.text("checkpoint_s3_uri"), folder),
         checkpoint_local_path=table.text("checkpoint_local_path", default=CHECKPOINT_DIR),
         output_path=table.text("output_path") or None,
         disable_output_compression=table.flag("disable_output_compression"),
@@ -232,12 +233,21 @@ def _time_problems(job: TrainingJob) -> Iterator[tuple[str, str]]:
         yield "keep_alive_period_in_seconds", "goes neither with use_spot_instances nor with instance_groups"
 
 
+def _place(text: str, folder: Path) -> str | None:
+    """The place of checkpoints as a URI: the harness keeps them in local folders, too."""
+    if not text or "://" in text:
+        return text or None
+    return (folder / text).absolute().as_uri()
+
+
 def _checkpoint_problems(job: TrainingJob) -> Iterator[tuple[str, str]]:
     path = job.checkpoint_local_path
     if not path.startswith("/") or ".." in path.split("/") or path.rstrip("/") in ("", "/opt", "/opt/ml"):
         yield "checkpoint_local_path", f"{path!r} is not an absolute path to a folder of its own"
     elif any(path == folder or path.startswith(f"{folder}/") for folder in _RESERVED):
         yield "checkpoint_local_path", f"{path!r} lies in a folder that is the platform's; take {CHECKPOINT_DIR!r}"
+    if job.checkpoint_s3_uri and not _PLACE.fullmatch(job.checkpoint_s3_uri):
+        yield "checkpoint_s3_uri", f"{job.checkpoint_s3_uri!r} is neither an s3:// URI nor a folder of this machine"
     if job.checkpoint_local_path != CHECKPOINT_DIR and not job.checkpoint_s3_uri:
         yield "checkpoint_local_path", "needs checkpoint_s3_uri, the place that checkpoints are kept in"
 

@@ -116,6 +116,30 @@ CHOICES = (
         "they do not: hosts are gone at once, and only what the checkpoints hold is left",
         "EnableManagedSpotTraining",
     ),
+    Choice(
+        "max_run of a spot job",
+        "whether MaxRuntimeInSeconds is of all attempts together or of each",
+        "of all together",
+        "EnableManagedSpotTraining",
+    ),
+    Choice(
+        "billable seconds of a spot job",
+        "how the discount of the spot market enters BillableTimeInSeconds",
+        "it does not: they are those in which there were hosts, without the waiting for new ones",
+        "EnableManagedSpotTraining",
+    ),
+    Choice(
+        "words of an interruption",
+        "the StatusMessage of Interrupted and of MaxWaitTimeExceeded",
+        "in the manner of the others",
+        "EnableManagedSpotTraining",
+    ),
+    Choice(
+        "unfinished checkpoints",
+        "when a file that is being written is uploaded",
+        "once it had the same size at two looks, a second or more apart; all that is there when the job ends by itself",
+        "CheckpointConfig.S3Uri",
+    ),
 )
 
 

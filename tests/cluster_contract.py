@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 from harness import contract
 from harness.cluster import Cluster
 from harness.engine_log import TIME_BYTES, Line
-from harness.tar import Stream, first_file, members
+from harness.tar import Stream, first_file, members, text_files
 
 Make = Callable[[Mapping[str, str]], Cluster]
 
@@ -49,6 +50,11 @@ ODD = (
     "import sys; write = sys.stdout.buffer.write; write(b'\\xff\\x00\\xfe\\r\\n'); write(b'10 %\\r20 %\\r\\n');"
     "write(b'x' * 16384 + b'\\n'); write(b'y' * 50000 + b'\\n\\n'); write(b'no end')"
 )
+READ_CHECKPOINT = """
+import os, pathlib
+found = pathlib.Path(os.environ["SM_MODEL_DIR"]).parent / "checkpoints" / "sub" / "epoch-1"
+print("found", found.read_text() if found.exists() else "nothing")
+"""
 MANY_LINES = "for n in range(20_000): print('line', n)\nraise SystemExit(1)"
 
 
@@ -206,6 +212,59 @@ class ClusterContract:
         cluster.stop(["algo-1"], 0)
         still_there.join(15)
         assert [bytes_of(log) for log in logs.values()] == [b"", b""]
+
+    def test_without_grace_hosts_are_killed_without_notice(self, make: Make) -> None:
+        cluster = self.run(make, TERMINATED, ["algo-1"])
+        log = cluster.follow("algo-1")
+        until_said(log, b"waiting")
+
+        cluster.stop(["algo-1"], 0)
+
+        assert cluster.wait("algo-1") == 137
+        assert b"told to end" not in bytes_of(log)
+
+    @pytest.mark.parametrize("grace", [0, 1])
+    def test_stopping_what_has_ended_changes_nothing(self, make: Make, grace: float) -> None:
+        cluster = self.run(make, SAY, ["algo-1"])
+        assert cluster.wait("algo-1") == 0
+
+        cluster.stop(["algo-1"], grace)
+
+        assert cluster.wait("algo-1") == 0
+
+    def test_a_host_begins_with_the_files_that_were_put_there(self, make: Make) -> None:
+        cluster = make(dict.fromkeys(("algo-1", "algo-2"), READ_CHECKPOINT))
+        cluster.prepare()
+        cluster.put("algo-1", io.BytesIO(text_files({"/opt/ml/checkpoints/sub/epoch-1": "weights"})))
+
+        cluster.start()
+
+        assert "found weights\n" in text_of(cluster, "algo-1")
+        assert "found nothing\n" in text_of(cluster, "algo-2")
+
+    def test_what_a_running_host_has_written_can_be_fetched(self, make: Make) -> None:
+        cluster = self.run(make, WRITE + WAIT, ["algo-1"])
+        log = cluster.follow("algo-1")
+        until_said(log, b"waiting")
+
+        stream = cluster.fetch("algo-1", contract.MODEL_DIR)
+
+        assert stream
+        assert {path.as_posix() for path, _, content in members(stream) if content} == {"a", "sub/b"}
+
+    def test_after_its_removal_it_can_be_prepared_anew_and_has_nothing_of_before(self, make: Make) -> None:
+        cluster = self.run(make, WRITE + "print('wrote')")
+        for host in ("algo-1", "algo-2"):
+            assert cluster.wait(host) == 0
+        cluster.remove()
+
+        cluster.prepare()
+
+        stream = cluster.fetch("algo-1", contract.MODEL_DIR)
+        assert (list(members(stream)) if stream else []) == []
+        cluster.start()
+        assert text_of(cluster, "algo-2") == "wrote\n"
+        assert [cluster.wait(host) for host in ("algo-1", "algo-2")] == [0, 0]
 
     @pytest.mark.parametrize("state", ["nothing", "prepared", "running", "ended"])
     def test_remove_takes_any_state_and_can_be_repeated(self, make: Make, state: str) -> None:

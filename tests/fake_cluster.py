@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from harness.engine_log import Line
 
@@ -49,6 +50,14 @@ class FakeCluster:
         for host in self._scripts:
             for name in ("model", "output/data"):
                 (self._ml(host) / name).mkdir(parents=True)
+
+    def put(self, host: str, archive: IO[bytes]) -> None:
+        inside = f"{ML.strip('/')}/"
+        with tarfile.open(fileobj=archive) as tar:
+            for entry in tar:
+                assert entry.name.startswith(inside), f"{entry.name}: a fake host has {ML} only"
+                entry.name = entry.name.removeprefix(inside)
+                tar.extract(entry, self._ml(host), filter="data")
 
     def start(self) -> None:
         for host, script in self._scripts.items():
@@ -98,7 +107,7 @@ class FakeCluster:
         with self._lock:
             self.stops.append((chosen, grace))
         processes = [self._processes[host] for host in chosen if host in self._processes]
-        for process in processes:
+        for process in processes if grace else ():
             _signal(process, signal.SIGTERM)
         end = time.monotonic() + grace
         for process in processes:

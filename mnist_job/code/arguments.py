@@ -10,6 +10,8 @@ from pathlib import Path
 # What may carry the gradients. Which of them does is the launcher's choice (`horovodrun --gloo`, mpirun) or,
 # for nccl, the build's; mnist.py says so when it is not the one asked for.
 BACKENDS = ("gloo", "mpi", "nccl")
+# Where the platform keeps checkpoints, if the job names a place for them (the default of CheckpointConfig).
+CHECKPOINTS = Path("/opt/ml/checkpoints")
 
 
 def parse_hosts(text):
@@ -45,8 +47,8 @@ def at_least(minimum, kind):
     return parse
 
 
-def make_parser(environ):
-    """The parser, with its defaults taken from `environ`, a mapping such as os.environ."""
+def make_parser(environ, checkpoints=CHECKPOINTS):
+    """The parser, with its defaults taken from `environ`, a mapping such as os.environ, and from what is there."""
     parser = argparse.ArgumentParser(
         prog="mnist.py", formatter_class=argparse.ArgumentDefaultsHelpFormatter, description=__doc__
     )
@@ -60,7 +62,14 @@ def make_parser(environ):
     training.add_argument("--seed", type=count, default=42, help="seed of everything random")
     training.add_argument("--log-interval", type=size, default=100, help="steps between two progress lines")
     training.add_argument("--backend", choices=BACKENDS, default="gloo", help="what carries the gradients")
-    add_platform_arguments(parser.add_argument_group("given by the platform"), environ)
+    group = parser.add_argument_group("given by the platform")
+    add_platform_arguments(group, environ)
+    group.add_argument(
+        "--checkpoint-dir",
+        type=Path,
+        default=str(checkpoints) if checkpoints.is_dir() else None,
+        help="what training goes on from when it is interrupted; without it nothing is kept on the way",
+    )
     return parser
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name that all of torch's documentation uses)
 
+import checkpoint
 import mnist_data
 from arguments import make_parser
 from model_def import Net, normalise, save_weights
@@ -32,6 +33,9 @@ class Alone:
     def unite(self, _model, optimizer):
         return optimizer
 
+    def agree(self, model, optimizer):
+        pass
+
     def total(self, numbers, _name):
         return numbers
 
@@ -46,12 +50,15 @@ class Horovod:
         self.carrier = "gloo" if hvd.gloo_enabled() else "mpi"
 
     def unite(self, model, optimizer):
-        """All ranks start from rank 0's weights and optimizer state, and from here on step together."""
-        self.hvd.broadcast_parameters(model.state_dict(), root_rank=0)
-        self.hvd.broadcast_optimizer_state(optimizer, root_rank=0)
+        """An optimizer with which all ranks step together. It has no state yet, whatever the given one had."""
         # In one group, so that the eight gradients, 85 KB together, are negotiated and sent as one message:
         # between hosts this network pays for each message's latency, not for its size.
         return self.hvd.DistributedOptimizer(optimizer, named_parameters=model.named_parameters(), groups=1)
+
+    def agree(self, model, optimizer):
+        """All ranks go on from rank 0's weights and optimizer state."""
+        self.hvd.broadcast_parameters(model.state_dict(), root_rank=0)
+        self.hvd.broadcast_optimizer_state(optimizer, root_rank=0)
 
     def total(self, numbers, name):
         """The sum over all ranks of a list of numbers."""
@@ -170,20 +177,36 @@ def run(args):
     train_data = load_tensors(args, mnist_data.TRAIN, device)
     test_data = load_tensors(args, mnist_data.TEST, device)
 
+    model, optimizer, done = prepare(args, world, device)
+    for epoch in range(done + 1, args.epochs + 1):
+        # Of this epoch and rank alone: all ranks must not drop out the same neurons, and a run that goes on from a
+        # checkpoint must drop those that it would have dropped without the interruption.
+        torch.manual_seed(args.seed + epoch * world.size + world.rank)
+        train_epoch(args, epoch, model, optimizer, train_data, world)
+        test(args, epoch, model, test_data, world)
+        if args.checkpoint_dir and world.rank == 0:
+            checkpoint.save(args.checkpoint_dir, epoch, model, optimizer)
+    if world.rank == 0:  # all ranks hold the same weights
+        args.model_dir.mkdir(parents=True, exist_ok=True)
+        save_weights(model, args.model_dir / "model.pth")
+        say("saved {}".format(args.model_dir / "model.pth"))
+
+
+def prepare(args, world, device):
+    """Model, optimizer, and the number of epochs that a checkpoint of rank 0 has behind it, all ranks alike."""
     torch.manual_seed(args.seed)
     model = Net().to(device)
     # A step averages the gradients of `size` batches, so it may be that much longer (Goyal et al. 2017).
     optimizer = torch.optim.SGD(model.parameters(), lr=args.lr * world.size, momentum=args.momentum)
     optimizer = world.unite(model, optimizer)
-    torch.manual_seed(args.seed + world.rank)  # or all ranks would drop out the same neurons
-
-    for epoch in range(1, args.epochs + 1):
-        train_epoch(args, epoch, model, optimizer, train_data, world)
-        test(args, epoch, model, test_data, world)
-    if world.rank == 0:  # all ranks hold the same weights
-        args.model_dir.mkdir(parents=True, exist_ok=True)
-        save_weights(model, args.model_dir / "model.pth")
-        say("saved {}".format(args.model_dir / "model.pth"))
+    done = 0
+    if args.checkpoint_dir and world.rank == 0:  # other hosts may have another checkpoint, or none yet
+        done = checkpoint.load(args.checkpoint_dir, model, optimizer, device)
+    world.agree(model, optimizer)
+    done = int(world.total([done], "done")[0])
+    if done and world.rank == 0:
+        say("resuming after epoch {} from {}".format(done, args.checkpoint_dir / checkpoint.NAME))
+    return model, optimizer, done
 
 
 def main():

@@ -290,3 +290,57 @@ def test_what_is_not_emulated_is_refused_unless_leniency_is_asked_for(place: Pla
     assert strict.problems[0].endswith("--lenient")
     assert lenient.exit_code == 0
     assert json.loads(lenient.stdout)["ignored"] == ["debugger_hook_config"]
+
+
+# Endings.
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--stop-after", "5x"], "--stop-after: '5x' is no duration, such as 500ms, 5s or 2m"),
+        (["--grace", "-1s"], "--grace: '-1s' is no duration, such as 500ms, 5s or 2m"),
+        (
+            ["--interrupt-after", "5s", "--interrupt-after", "soon"],
+            "--interrupt-after: 'soon' is no duration, such as 500ms, 5s or 2m",
+        ),
+        (
+            ["--interrupt-after", "5s"],
+            "--interrupt-after: only managed spot training is interrupted; set use_spot_instances = true and max_wait "
+            "in the job file",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_time_that_is_none_or_makes_no_sense_is_one_line_and_exit_code_2(
+    place: Place, options: list[str], problem: str
+) -> None:
+    before = place.files()
+
+    ran = place.harness("train", "job.toml", *options)
+
+    assert ran.exit_code == 2
+    assert ran.problems == [problem]
+    assert place.files() == before
+
+
+@pytest.mark.parametrize("uri", ["https://host/x", "ftp://x", "s3://", "file://"])
+def test_checkpoints_in_no_place_are_refused_by_name(place: Place, uri: str) -> None:
+    place.job(GOOD + f'checkpoint_s3_uri = "{uri}"\n')
+
+    ran = place.harness("train", "job.toml")
+
+    assert ran.exit_code == 2
+    assert ran.problems == [
+        f"job.toml: training.checkpoint_s3_uri: {uri!r} is neither an s3:// URI nor a folder of this machine"
+    ]
+
+
+def test_a_folder_of_checkpoints_is_relative_to_the_job_file_and_told_as_a_uri(place: Place) -> None:
+    place.job(GOOD + 'checkpoint_s3_uri = "my checkpoints"\n')
+
+    plan = json.loads(place.harness("train", "job.toml", "--dry-run").stdout)
+
+    where = (place.folder / "my checkpoints").as_uri()
+    assert plan["checkpoints"] == {"local_path": "/opt/ml/checkpoints", "place": where}
+    assert plan["request"]["CheckpointConfig"] == {"S3Uri": where, "LocalPath": "/opt/ml/checkpoints"}

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from harness.checkpoints import CheckpointSync
+from harness.control import Control
 from harness.engine_log import Line
 from harness.errors import HarnessError
 from harness.job import MetricDefinition
@@ -89,11 +91,24 @@ class Job:
         self.audience = Audience()
         self.metrics = MetricReader([MetricDefinition("accuracy", r"accuracy (\S+)")])
         self.record = RunRecord(self.folder, REQUEST)
+        self.checkpoints: CheckpointSync | None = None
         self._hosts = tuple(scripts)
 
-    def run(self, *, max_run: int = 60, retain: bool = False, grace: float = 5.0) -> Outcome:
-        run = Run(self._hosts, self.cluster, self.record, self.metrics, self.audience)
-        return run_training(run, max_run=max_run, retain=retain, grace=grace)
+    def run(
+        self,
+        *,
+        max_run: float = 60,
+        max_wait: float | None = None,
+        retain: bool = False,
+        grace: float = 5.0,
+        control: Control | None = None,
+    ) -> Outcome:
+        return run_training(
+            self.under_way(), max_run=max_run, max_wait=max_wait, retain=retain, grace=grace, control=control
+        )
+
+    def under_way(self) -> Run:
+        return Run(self._hosts, self.cluster, self.record, self.metrics, self.audience, self.checkpoints)
 
     def describe(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.folder / "describe.json").read_text())

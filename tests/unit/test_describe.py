@@ -15,6 +15,7 @@ import pytest
 from harness.describe import describe_training_job, training_job_arn
 from harness.job import Channel, MetricDefinition, MpiDistribution, TrainingJob
 from harness.metrics import MetricValue
+from harness.outcome import HostExit
 from harness.plan import plan_training
 from harness.status import History
 from tests.jobs import training_job
@@ -123,6 +124,56 @@ def test_training_time_runs_from_downloading_to_the_end_of_uploading() -> None:
     assert answer["TrainingStartTime"] == START + timedelta(seconds=10)
     assert answer["TrainingEndTime"] == START + timedelta(seconds=40)
     assert answer["TrainingTimeInSeconds"] == answer["BillableTimeInSeconds"] == 30
+
+
+def test_waiting_for_new_hosts_after_an_interruption_is_training_time_that_is_not_billed() -> None:
+    attempt = ("Starting", "Downloading", "Training", "Interrupted")
+
+    answer = describe_training_job(request(), walk((*attempt, *attempt, *COMPLETED)), START)
+
+    assert answer["TrainingStartTime"] == START + timedelta(seconds=10)
+    assert answer["TrainingTimeInSeconds"] == 110
+    assert answer["BillableTimeInSeconds"] == 20 + 20 + 30
+
+
+@pytest.mark.parametrize(
+    ("path", "training", "billable"),
+    [
+        (("Starting", "Downloading", "Failed"), 10, 10),
+        (("Starting", "Downloading", "Training", "Interrupted", "MaxWaitTimeExceeded"), 30, 20),
+        (("Starting", "Downloading", "Training", "Stopping", "Uploading", "Stopped"), 40, 40),
+    ],
+    ids=lambda value: ">".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_job_that_ends_early_has_its_times_too(path: tuple[str, ...], training: int, billable: int) -> None:
+    answer = describe_training_job(request(), walk(path), START)
+
+    assert (answer["TrainingTimeInSeconds"], answer["BillableTimeInSeconds"]) == (training, billable)
+
+
+def test_a_job_that_never_downloaded_has_no_times() -> None:
+    answer = describe_training_job(request(), walk(("Starting", "Stopping", "Stopped")), START)
+
+    assert not {"TrainingStartTime", "TrainingEndTime", "TrainingTimeInSeconds"} & set(answer)
+
+
+def test_every_host_is_told_with_how_it_ended() -> None:
+    exits = [HostExit("algo-2", 1, "no"), HostExit("algo-1", 137, out_of_memory=True)]
+
+    answer = describe_training_job(request(), walk(COMPLETED), START, exits=exits)
+
+    assert answer["HostExits"] == [
+        {"Host": "algo-2", "ExitCode": 1, "OutOfMemory": False, "Failure": "no"},
+        {"Host": "algo-1", "ExitCode": 137, "OutOfMemory": True},
+    ]
+
+
+def test_a_message_that_changes_is_a_modification() -> None:
+    history = walk(COMPLETED[:2])
+
+    answer = describe_training_job(request(), history.progress(START + timedelta(seconds=15)), START)
+
+    assert answer["LastModifiedTime"] == START + timedelta(seconds=15)
 
 
 def test_a_running_job_has_no_end_and_a_starting_one_no_beginning() -> None:

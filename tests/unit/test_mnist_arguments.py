@@ -53,6 +53,12 @@ def test_arguments_win_over_the_platform() -> None:
     assert (args.hosts, args.num_gpus, args.data_dir) == (["a", "b", "c"], 0, Path("x"))
 
 
+def test_checkpoints_are_kept_where_the_platform_has_a_folder_for_them(tmp_path: Path) -> None:
+    assert make_parser({}, tmp_path).parse_args([]).checkpoint_dir == tmp_path
+    assert make_parser({}, tmp_path / "none").parse_args([]).checkpoint_dir is None
+    assert make_parser({}, tmp_path).parse_args(["--checkpoint-dir", "x"]).checkpoint_dir == Path("x")
+
+
 @pytest.mark.parametrize("text", ['["algo-1", "algo-2"]', "algo-1,algo-2", " algo-1, algo-2 "])
 def test_hosts_are_a_json_list_or_names_with_commas(text: str) -> None:
     assert parse_hosts(text) == ["algo-1", "algo-2"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from harness.contract import script_failure
 from harness.engine_log import Line
 from harness.job import MetricDefinition
 from harness.metrics import MetricReader
-from harness.report import metrics_text, outcome_lines
+from harness.report import exit_lines, metrics_text, outcome_lines
 
 FOLDER = Path("runs/mnist-1")
 
@@ -68,3 +69,29 @@ def test_metrics_are_short_numbers() -> None:
     reader.read("algo-1", [Line(b"2026-01-02T00:00:00.000000000Z", b"a=0.12345678")])
 
     assert metrics_text(reader) == "a 0.123457"
+
+
+def host_exit(host: str, code: int, out_of_memory: bool = False) -> dict[str, Any]:
+    return {"Host": host, "ExitCode": code, "OutOfMemory": out_of_memory}
+
+
+def test_how_every_host_of_a_failed_job_ended_is_a_short_table() -> None:
+    exits = [host_exit("algo-2", 1), host_exit("algo-10", 137), host_exit("algo-1", 137, True), host_exit("algo-3", 0)]
+
+    assert exit_lines(exits, "algo-2") == [
+        "  algo-2   exit code   1  (decided)",
+        "  algo-10  exit code 137  (signal 9)",
+        "  algo-1   exit code 137  (ran out of memory)",
+        "  algo-3   exit code   0",
+    ]
+
+
+def test_a_single_host_has_no_table() -> None:
+    assert exit_lines([host_exit("algo-1", 1)], "algo-1") == []
+
+
+def test_a_failure_of_no_host_names_none() -> None:
+    shown = lines("Failed", "ClientError: Data download failed: s3://b/p")
+
+    assert shown[0] == "Failed: ClientError: Data download failed: s3://b/p"
+    assert not any("None" in line for line in shown)
