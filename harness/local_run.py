@@ -92,7 +92,7 @@ def dry_run(job: TrainingJob, manner: Manner) -> dict[str, Any]:
         client = None
     plan = _plan(job, _UNNAMED, image, manner, "runs", _limits(client, job, image, manner))
     return asdict(plan) | {
-        "hyperparameters": plan.request["HyperParameters"],
+        "hyperparameters": plan.request.get("HyperParameters", {}),
         "channels": {c.name: str(c.source) for c in job.inputs},
         "source_dir": str(job.source_dir),
         "dependencies": [str(path) for path in job.dependencies],

@@ -162,7 +162,7 @@ def _channel_configs(job: TrainingJob, group: HostGroup) -> Iterator[ChannelConf
 def _common_files(job: TrainingJob, request: Mapping[str, Any], arn: str) -> dict[str, object]:
     """The documents that are the same on all hosts."""
     common = {
-        contract.HYPERPARAMETERS_FILE: request["HyperParameters"],
+        contract.HYPERPARAMETERS_FILE: request.get("HyperParameters", {}),
         contract.TRAINING_JOB_CONFIG_FILE: documents.training_job_config(request, arn),
         contract.METRIC_DEFINITIONS_FILE: request["AlgorithmSpecification"].get("MetricDefinitions", []),
         contract.UPSTREAM_OUTPUT_FILE: [],

@@ -6,7 +6,7 @@ What is heavy is imported by the fixture that needs it: collecting tests costs n
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.running_job import RunningJob
     from harness.sagemaker_env import SageMakerEnv
 
+_JOBS: pytest.StashKey[list[RunningJob]] = pytest.StashKey()
 _LAUNCHERS = ("gloo", "mpi", "toolkit")
 _MAX_HOSTS = 8
 
@@ -52,6 +53,18 @@ def _hosts(text: str) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "multihost(n): jobs and clusters of this test have n hosts, unless it says else")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the whole evidence of its jobs, of which pytest itself shows the beginning only."""
+    report = yield
+    if call.excinfo and call.when == "call":
+        for job in item.stash.get(_JOBS, ()):
+            report.sections.append((f"training job {job.name}", job.evidence()))
+    return report
 
 
 @pytest.fixture
@@ -138,6 +151,7 @@ def training(
         retain=request.config.getoption("--harness-retain"),
         hosts=harness_hosts,
     ) as run:
+        request.node.stash[_JOBS] = run.jobs
         yield run.start
         unfired = run.close()
     if unfired:

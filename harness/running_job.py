@@ -113,6 +113,10 @@ class RunningJob:
             raise BadInput(found)
         self._injector.add(timed)
 
+    def evidence(self) -> str:
+        """All that there is to know of it by now."""
+        return repr(self._result())
+
     def _result(self) -> JobResult:
         return JobResult(self.folder, self._unfired)
 
@@ -203,7 +207,7 @@ class JobsOfTest:
         self._launcher = launcher
         self._retain = retain
         self._hosts = hosts
-        self._jobs: list[RunningJob] = []
+        self.jobs: list[RunningJob] = []
 
     def start(
         self,
@@ -218,12 +222,12 @@ class JobsOfTest:
         read = read_job_file(Path(job), instance_count=hosts or self._hosts, hyperparameters=hyperparameters)
         manner = local_run.Manner(launcher or self._launcher, limits, read.instance_types)
         running = RunningJob(read, manner, self._runs, retain=self._retain)
-        self._jobs.append(running)
+        self.jobs.append(running)
         return running.start()
 
     def close(self) -> list[str]:
         """End what still runs; a line for each fault that was not done as asked."""
-        return [line for job in self._jobs for line in job.close()]
+        return [line for job in self.jobs for line in job.close()]
 
     def __enter__(self) -> Self:
         return self

@@ -74,8 +74,8 @@ def test_hard_links_stay_one_file_and_symbolic_ones_links(tmp_path: Path) -> Non
 def test_nothing_written_is_no_archive_unless_even_an_empty_one_is_wanted(tmp_path: Path) -> None:
     empty = host(tmp_path / "1", {})
 
-    assert write_archive({"algo-1": stream(empty), "algo-2": None}, tmp_path / "output.tar.gz") == []
-    assert write_archive({"algo-1": stream(empty)}, tmp_path / "model.tar.gz", even_empty=True) == []
+    assert write_archive({"algo-1": stream(empty), "algo-2": None}, tmp_path / "output.tar.gz").clashes == []
+    assert write_archive({"algo-1": stream(empty)}, tmp_path / "model.tar.gz", even_empty=True).clashes == []
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "model.tar.gz"]
     assert content(tmp_path / "model.tar.gz") == {}
@@ -185,6 +185,6 @@ def test_a_plain_folder_holds_the_same_and_belongs_to_the_caller(tmp_path: Path)
 
 
 def test_nothing_written_is_no_folder(tmp_path: Path) -> None:
-    assert write_folder({"algo-1": stream(host(tmp_path / "1", {})), "algo-2": None}, tmp_path / "output") == []
+    assert write_folder({"algo-1": stream(host(tmp_path / "1", {})), "algo-2": None}, tmp_path / "output").clashes == []
 
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
