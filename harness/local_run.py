@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -101,22 +101,13 @@ def train(
 
     refuse_full_disk(runs)
     refuse_what_no_job_meets(job, control)
-    client = ensure_engine(steps)
-    compose = ensure_compose(steps)
+    client, compose = ensure_engine(steps), ensure_compose(steps)
     image = _image(client, job, steps)
-    inputs = list_inputs(job)
-    limits = _limits(client, job, image, manner)
-    known = _advice(job, manner)
+    inputs, limits, known = list_inputs(job), _limits(client, job, image, manner), _advice(job, manner)
     folder = make_run_folder(runs, job.base_job_name)
     name = folder.name
     plan = _plan(job, name, image, manner, folder.parent.absolute().as_uri(), limits)
-    for text in (
-        *plan.notes,
-        *data_objects.notes(inputs, plan.hosts),
-        *(f"WARNING: {warning}" for warning in plan.warnings),
-        *(f"WARNING: {key} is ignored (--lenient): it is not emulated" for key in job.ignored),
-        *(f"advice: {each}" for each in known),
-    ):
+    for text in _notes(job, plan, inputs, known):
         steps.note(text)
     # Two runs may get the same name, in two run folders: what they make in the engine must not.
     project = Project(f"{name.lower()}-{secrets.token_hex(2)}", name)
@@ -147,6 +138,15 @@ def train(
     for line in closing_lines(made, folder / RECEIPT, seen):
         printer.line(line)
     return record.description
+
+
+def _notes(job: TrainingJob, plan: ClusterPlan, inputs: Sequence[ChannelData], known: Sequence[str]) -> Iterator[str]:
+    """What there is to say before a run begins."""
+    yield from plan.notes
+    yield from data_objects.notes(inputs, plan.hosts)
+    yield from (f"WARNING: {warning}" for warning in plan.warnings)
+    yield from (f"WARNING: {key} is ignored (--lenient): it is not emulated" for key in job.ignored)
+    yield from (f"advice: {each}" for each in known)
 
 
 def _write_receipt(
