@@ -132,6 +132,7 @@ def train(
       harness train my_job/job.toml --interrupt-after 5s --interrupt-after 2s
     """
     from harness import local_run
+    from harness.control import Control
     from harness.job_file import read_job_file
     from harness.record import json_text
     from harness.watch import STOP_GRACE
@@ -142,13 +143,13 @@ def train(
         limits,
         file.instance_types,
         grace=STOP_GRACE if grace is None else grace,
-        stop_after=stop_after,
-        interrupt_after=interrupt_after,
+        takes_signals=True,
     )
     if dry_run:
         click.echo(json_text(local_run.dry_run(file.training, manner)))
         return
-    description = local_run.train(file.training, manner, runs=runs, retain=retain, steps=Steps())
+    control = Control(stop_after=stop_after, interrupt_after=interrupt_after)
+    description = local_run.train(file.training, manner, control, runs=runs, retain=retain, steps=Steps())
     if as_json:
         click.echo(json_text(description))
     sys.exit(EXIT_CODES[description["TrainingJobStatus"]])

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -50,15 +50,15 @@ _UNNAMED = "<TrainingJobName>"
 class Manner:
     """How a job is run here, beyond what it is: ``limits`` is 'type' or 'off', ``instance_types`` the job file's.
 
-    Times are in seconds: ``grace`` between SIGTERM and SIGKILL, the others as `Control` takes them.
+    ``grace`` is in seconds, between SIGTERM and SIGKILL. ``takes_signals`` says that this process is there for the job
+    alone, so that `harness stop` may end the job by a signal to it; others have the job's `Control`.
     """
 
     launcher: str
     limits: str
     instance_types: Mapping[str, InstanceType]
     grace: float = STOP_GRACE
-    stop_after: float | None = None
-    interrupt_after: tuple[float, ...] = ()
+    takes_signals: bool = False
 
 
 def dry_run(job: TrainingJob, manner: Manner) -> dict[str, Any]:
@@ -85,8 +85,13 @@ def dry_run(job: TrainingJob, manner: Manner) -> dict[str, Any]:
     }
 
 
-def train(job: TrainingJob, manner: Manner, *, runs: Path, retain: bool, steps: Steps) -> dict[str, Any]:
-    """Run ``job``; its description, in the shape of DescribeTrainingJob. Raises `BadInput` before anything starts."""
+def train(
+    job: TrainingJob, manner: Manner, control: Control, *, runs: Path, retain: bool, steps: Steps
+) -> dict[str, Any]:
+    """Run ``job``; its description, in the shape of DescribeTrainingJob. Raises `BadInput` before anything starts.
+
+    May run in any thread; from others ``control`` stops and interrupts it.
+    """
     from harness.cluster import DockerCluster
     from harness.compose import Project
     from harness.compose_command import ensure_compose
@@ -95,29 +100,21 @@ def train(job: TrainingJob, manner: Manner, *, runs: Path, retain: bool, steps: 
     from harness.image_build import cache_folder
 
     refuse_full_disk(runs)
-    refuse_what_no_job_meets(job, manner)
-    client = ensure_engine(steps)
-    compose = ensure_compose(steps)
+    refuse_what_no_job_meets(job, control)
+    client, compose = ensure_engine(steps), ensure_compose(steps)
     image = _image(client, job, steps)
-    inputs = list_inputs(job)
-    limits = _limits(client, job, image, manner)
-    known = _advice(job, manner)
+    inputs, limits, known = list_inputs(job), _limits(client, job, image, manner), _advice(job, manner)
     folder = make_run_folder(runs, job.base_job_name)
     name = folder.name
     plan = _plan(job, name, image, manner, folder.parent.absolute().as_uri(), limits)
-    for text in (
-        *plan.notes,
-        *data_objects.notes(inputs, plan.hosts),
-        *(f"WARNING: {warning}" for warning in plan.warnings),
-        *(f"WARNING: {key} is ignored (--lenient): it is not emulated" for key in job.ignored),
-        *(f"advice: {each}" for each in known),
-    ):
+    for text in _notes(job, plan, inputs, known):
         steps.note(text)
     # Two runs may get the same name, in two run folders: what they make in the engine must not.
     project = Project(f"{name.lower()}-{secrets.token_hex(2)}", name)
     metrics = MetricReader(job.metric_definitions)
     record = RunRecord(folder, plan.request)
-    note_ownership(folder, project.name, manner.grace)
+    if manner.takes_signals:
+        note_ownership(folder, project.name, manner.grace)
     write_receipt = partial(_write_receipt, folder, plan, job, manner.launcher, inputs)
     write_receipt((*plan.warnings, *known))
     cluster = DockerCluster(client, compose, plan, project, inputs, cache_folder(os.environ))
@@ -129,7 +126,7 @@ def train(job: TrainingJob, manner: Manner, *, runs: Path, retain: bool, steps: 
         max_wait=plan.max_wait,
         retain=retain,
         grace=manner.grace,
-        control=Control(stop_after=manner.stop_after, interrupt_after=manner.interrupt_after),
+        control=control,
     )
     printer = Printer(sys.stderr, lambda: 80)
     for line in outcome_lines(record.description, folder, outcome.failed_host, metrics):
@@ -141,6 +138,15 @@ def train(job: TrainingJob, manner: Manner, *, runs: Path, retain: bool, steps: 
     for line in closing_lines(made, folder / RECEIPT, seen):
         printer.line(line)
     return record.description
+
+
+def _notes(job: TrainingJob, plan: ClusterPlan, inputs: Sequence[ChannelData], known: Sequence[str]) -> Iterator[str]:
+    """What there is to say before a run begins."""
+    yield from plan.notes
+    yield from data_objects.notes(inputs, plan.hosts)
+    yield from (f"WARNING: {warning}" for warning in plan.warnings)
+    yield from (f"WARNING: {key} is ignored (--lenient): it is not emulated" for key in job.ignored)
+    yield from (f"advice: {each}" for each in known)
 
 
 def _write_receipt(
@@ -177,9 +183,9 @@ def _facts(job: TrainingJob, record: RunRecord, metrics: MetricReader) -> Facts:
     )
 
 
-def refuse_what_no_job_meets(job: TrainingJob, manner: Manner) -> None:
+def refuse_what_no_job_meets(job: TrainingJob, control: Control) -> None:
     """Raise `BadInput` where what is to happen to ``job`` cannot happen to it in the cloud."""
-    if manner.interrupt_after and not job.use_spot_instances:
+    if control.interrupt_after and not job.use_spot_instances:
         raise BadInput(
             "--interrupt-after: only managed spot training is interrupted; "
             "set use_spot_instances = true and max_wait in the job file"
