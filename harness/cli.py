@@ -140,6 +140,8 @@ def train(
       harness train my_job/job.toml --fault "pause algo-2 for 10s after 'epoch 1'"
     """
     from harness import local_run
+    from harness.control import Control
+    from harness.fault_injector import FaultInjector
     from harness.faults import parse_fault
     from harness.job_file import read_job_file
     from harness.record import json_text
@@ -151,14 +153,16 @@ def train(
         limits,
         file.instance_types,
         grace=STOP_GRACE if grace is None else grace,
-        stop_after=stop_after,
-        interrupt_after=interrupt_after,
-        faults=tuple(parse_fault(text) for text in fault),
+        takes_signals=True,
     )
     if dry_run:
         click.echo(json_text(local_run.dry_run(file.training, manner)))
         return
-    description = local_run.train(file.training, manner, runs=runs, retain=retain, steps=Steps())
+    attendance = local_run.Attendance(
+        Control(stop_after=stop_after, interrupt_after=interrupt_after),
+        FaultInjector(parse_fault(text) for text in fault),
+    )
+    description = local_run.train(file.training, manner, attendance, runs=runs, retain=retain, steps=Steps())
     if as_json:
         click.echo(json_text(description))
     sys.exit(EXIT_CODES[description["TrainingJobStatus"]])

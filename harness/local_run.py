@@ -23,7 +23,6 @@ from harness.data_objects import ChannelData
 from harness.describe import REGION, training_job_arn
 from harness.errors import BadInput, EngineUnavailable
 from harness.fault_injector import FaultInjector, Scene, Watched
-from harness.faults import Timed
 from harness.instance_types import InstanceType
 from harness.job import TrainingJob
 from harness.limits import Limits, decide, memory_advice
@@ -56,16 +55,15 @@ _UNNAMED = "<TrainingJobName>"
 class Manner:
     """How a job is run here, beyond what it is: ``limits`` is 'type' or 'off', ``instance_types`` the job file's.
 
-    Times are in seconds: ``grace`` between SIGTERM and SIGKILL, the others as `Control` takes them.
+    ``grace`` is in seconds, between SIGTERM and SIGKILL. ``takes_signals`` says that this process is there for the job
+    alone, so that `harness stop` may end the job by a signal to it; others have the job's `Control`.
     """
 
     launcher: str
     limits: str
     instance_types: Mapping[str, InstanceType]
     grace: float = STOP_GRACE
-    stop_after: float | None = None
-    interrupt_after: tuple[float, ...] = ()
-    faults: tuple[Timed, ...] = ()
+    takes_signals: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,22 +100,16 @@ def dry_run(job: TrainingJob, manner: Manner) -> dict[str, Any]:
 
 
 def train(
-    job: TrainingJob,
-    manner: Manner,
-    *,
-    runs: Path,
-    retain: bool,
-    steps: Steps,
-    attendance: Attendance | None = None,
+    job: TrainingJob, manner: Manner, attendance: Attendance, *, runs: Path, retain: bool, steps: Steps
 ) -> dict[str, Any]:
-    """Run ``job``; its description, in the shape of DescribeTrainingJob. Raises `BadInput` before anything starts."""
+    """Run ``job``; its description, in the shape of DescribeTrainingJob. Raises `BadInput` before anything starts.
+
+    May run in any thread; from others ``attendance`` stops, interrupts and disturbs it.
+    """
     from harness.engine import ensure_engine
 
-    attendance = attendance or Attendance(
-        Control(stop_after=manner.stop_after, interrupt_after=manner.interrupt_after), FaultInjector(manner.faults)
-    )
     refuse_full_disk(runs)
-    refuse_what_no_job_meets(job, manner)
+    refuse_what_no_job_meets(job, attendance)
     with closing(ensure_engine(steps)) as client:
         return _train(client, job, manner, attendance, runs=runs, retain=retain, steps=steps)
 
@@ -139,9 +131,7 @@ def _train(
     for name in sweep(client):
         steps.note(f"removed what an earlier process had left: {name}")
     image = _image(client, job, steps)
-    inputs = list_inputs(job)
-    limits = _limits(client, job, image, manner)
-    known = _advice(job, manner)
+    inputs, limits, known = list_inputs(job), _limits(client, job, image, manner), _advice(job, manner)
     folder = make_run_folder(runs, job.base_job_name)
     plan = _plan(job, folder.name, image, manner, folder.parent.absolute().as_uri(), limits)
     for text in _opening_lines(job, plan, inputs, known):
@@ -196,7 +186,8 @@ def _carry_out(
     name = plan.training_job_name
     # Two runs may get the same name, in two run folders: what they make in the engine must not.
     project = Project(f"{name.lower()}-{secrets.token_hex(2)}", name, marks(retain=retain))
-    note_ownership(record.folder, project.name, manner.grace)
+    if manner.takes_signals:
+        note_ownership(record.folder, project.name, manner.grace)
     hosts = tuple(host.name for host in plan.hosts)
     helpers = partial(ensure_image, engine.client, Steps())
     effects = Effects(engine.client, project, hosts, helpers)
@@ -262,12 +253,12 @@ def _facts(job: TrainingJob, record: RunRecord, metrics: MetricReader) -> Facts:
     )
 
 
-def refuse_what_no_job_meets(job: TrainingJob, manner: Manner) -> None:
+def refuse_what_no_job_meets(job: TrainingJob, attendance: Attendance) -> None:
     """Raise `BadInput` where what is to happen to ``job`` cannot happen to it in the cloud, or to no host of it."""
     hosts = [f"algo-{number}" for number in range(1, job.instance_count + 1)]
     channels = [channel.name for channel in job.inputs]
-    problems = list(faults.problems(manner.faults, hosts, channels, spot=job.use_spot_instances))
-    if manner.interrupt_after and not job.use_spot_instances:
+    problems = list(faults.problems(attendance.injector.faults, hosts, channels, spot=job.use_spot_instances))
+    if attendance.control.interrupt_after and not job.use_spot_instances:
         problems.append(
             "--interrupt-after: only managed spot training is interrupted; "
             "set use_spot_instances = true and max_wait in the job file"

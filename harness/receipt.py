@@ -85,7 +85,9 @@ def _launcher(request: Mapping[str, Any], launcher: str) -> str:
         return "emulated: the job's own ContainerEntrypoint and ContainerArguments"
     if launcher == "toolkit":
         return "emulated: AWS's own toolkit"
-    said = {name: json.loads(value) for name, value in request.get("HyperParameters", {}).items() if name in _DISTRIBUTIONS}
+    said = {
+        name: json.loads(value) for name, value in request.get("HyperParameters", {}).items() if name in _DISTRIBUTIONS
+    }
     chosen = next((_DISTRIBUTIONS[name] for name in _DISTRIBUTIONS if said.get(name)), None)
     return (chosen or "emulated: every host runs the script alone").format(launcher=launcher)
 

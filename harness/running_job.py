@@ -127,10 +127,10 @@ class RunningJob:
                 local_run.train(
                     self._job.training,
                     self._manner,
+                    local_run.Attendance(self._control, self._injector, self._named),
                     runs=self._runs,
                     retain=self._retain,
                     steps=steps,
-                    attendance=local_run.Attendance(self._control, self._injector, self._named),
                 )
         except BaseException as error:  # raised where the test waits for it, not in this thread
             self._error = error

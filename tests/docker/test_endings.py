@@ -11,8 +11,10 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import boto3
@@ -20,6 +22,10 @@ import docker
 import pytest
 from moto.server import ThreadedMotoServer
 
+from harness.control import Control
+from harness.job_file import read_job_file
+from harness.local_run import Manner, train
+from harness.steps import Steps
 from harness.tar import tree
 from tests.docker.conftest import HARNESS, REPOSITORY, Workplace
 
@@ -214,7 +220,7 @@ def test_an_interrupted_job_resumes_on_new_hosts_from_what_it_has_checkpointed(
 ) -> None:
     job = workplace.job(COUNT, table=SPOT + 'checkpoint_s3_uri = "my checkpoints"\n')
 
-    ran = workplace.harness("train", str(job), "--interrupt-after", "6s")
+    ran = workplace.harness("train", str(job), "--interrupt-after", "10s")
 
     assert ran.exit_code == 0, ran
     assert statuses(workplace) == [
@@ -319,21 +325,42 @@ def test_mnist_that_is_interrupted_twice_ends_with_the_model_of_a_run_that_is_no
 ) -> None:
     shutil.copytree(digits, workplace.folder / "mnist_job")
     job = workplace.folder / "mnist_job/job.toml"
-    text = job.read_text()
-    options = ("--hp", "epochs=25 batch-size=8", "--limits", "off")
-    plain = workplace.harness("train", str(job), *options)
+    plain = workplace.harness("train", str(job), "--hp", "epochs=25 batch-size=8", "--limits", "off")
     assert plain.exit_code == 0, plain
     expected = weights(workplace, engine)
-    job.write_text(text.replace("max_run = 3600", SPOT + 'checkpoint_s3_uri = "checkpoints"'))
+    job.write_text(job.read_text().replace("max_run = 3600", SPOT + 'checkpoint_s3_uri = "checkpoints"'))
+    file = read_job_file(job, hyperparameters={"epochs": 25, "batch-size": 8})
+    manner, control, runs = Manner("gloo", "off", file.instance_types), Control(), workplace.folder / "runs"
+    (runs / "latest").unlink()
 
-    ran = workplace.harness("train", str(job), *options, "--interrupt-after", "7s", "--interrupt-after", "7s")
+    running = threading.Thread(
+        target=lambda: train(file.training, manner, control, runs=runs, retain=False, steps=Steps())
+    )
+    running.start()
+    for attempt in (1, 2):
+        until(partial(trains, workplace, attempt))
+        before = uploaded(workplace)
+        until(lambda: uploaded(workplace) != before)  # noqa: B023  it is over by then
+        control.interrupt()
+    running.join()
 
-    assert ran.exit_code == 0, ran
-    assert statuses(workplace).count("Interrupted") == 2
-    resumed = re.search(r"resuming after epoch (\d+)", workplace.log("algo-1"))
-    assert resumed, ran
-    assert int(resumed[1]) > 0
+    assert statuses(workplace) == [
+        *("Starting", "Downloading", "Training", "Interrupted") * 2,
+        *("Starting", "Downloading", "Training", "Uploading", "Completed"),
+    ]
+    assert re.search(r"resuming after epoch \d+", workplace.log("algo-1"))
     assert weights(workplace, engine) == expected
+
+
+def trains(workplace: Workplace, attempt: int) -> bool:
+    there = (workplace.folder / "runs/latest/describe.json").exists()
+    return there and statuses(workplace).count("Training") == attempt
+
+
+def uploaded(workplace: Workplace) -> int | None:
+    """When the checkpoint was uploaded last."""
+    path = workplace.folder / "mnist_job/checkpoints/checkpoint.pt"
+    return path.stat().st_ctime_ns if path.exists() else None
 
 
 def test_without_compression_artifacts_are_folders(workplace: Workplace) -> None:
