@@ -6,12 +6,13 @@ HP ?=
 LAUNCHER ?=
 INDEX ?= 0
 INPUT ?=
+ENDPOINT ?=
 
 BIN := .venv/bin
 IMAGES := mnist_job/data/MNIST/raw/t10k-images-idx3-ubyte
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data local-train local-serve local-predict local-stop docs test bench doctor clean environment
+.PHONY: help setup data local-train local-serve local-predict local-stop docs test reliability bench doctor clean environment
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,20 +30,24 @@ data: environment ## fetch MNIST into mnist_job/data, or unpack it from the fold
 local-train: environment $(if $(filter mnist_job/job.toml,$(JOB)),data) ## train on local hosts: HOSTS=4 HP="epochs=1 lr=0.02" LAUNCHER=gloo|mpi|toolkit JOB=path
 	@$(BIN)/harness train $(JOB) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(HP),--hp "$(HP)") $(if $(LAUNCHER),--launcher $(LAUNCHER))
 
-local-serve: environment ## host the model that was trained last
-	@$(BIN)/harness serve
+local-serve: environment ## host the model that was trained last; ENDPOINT=name, here and below, tells several apart
+	@$(BIN)/harness serve $(if $(ENDPOINT),--name $(ENDPOINT))
 
 local-predict: environment ## classify a digit with the hosted model: INDEX=7 of the test set, or INPUT=digit.png (or .npy)
-	@$(BIN)/harness invoke $(if $(INPUT),$(INPUT),$(IMAGES) --index $(INDEX)) --shape 1,28,28
+	@$(BIN)/harness invoke $(if $(INPUT),$(INPUT),$(IMAGES) --index $(INDEX)) --shape 1,28,28 $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 
 local-stop: environment ## stop hosting
-	@$(BIN)/harness stop
+	@$(BIN)/harness stop $(ENDPOINT)
 
-docs: environment ## write docs/fidelity.md anew out of what the harness goes by
+docs: environment ## write the pages anew that are made of code: docs/fidelity.md, docs/testing-reference.md
 	@$(BIN)/python -m docs.fidelity
+	@$(BIN)/python -m docs.testing_reference
 
 test: environment ## run everything that CI runs
 	@$(BIN)/tox
+
+reliability: environment ## run the fault matrix, 20 to 40 minutes, and write docs/reliability.md
+	@$(BIN)/python -m benchmarks.reliability --write docs/reliability.md
 
 bench: environment ## run the benchmarks, side by side with the peers
 	@$(BIN)/python -m benchmarks

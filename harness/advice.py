@@ -36,8 +36,8 @@ class Facts:
 
 def not_together(job: TrainingJob) -> tuple[str, ...]:
     """Hosts that nobody makes one world: AWS's own example of this job does this (its notebook has 2 instances)."""
-    if job.instance_count == 1 or job.distribution is not None:
-        return ()
+    if job.instance_count == 1 or job.distribution is not None or not job.entry_point:
+        return ()  # an image that brings its own train may see to it itself
     return (
         f"no distribution is set: each of the {job.instance_count} hosts runs {job.entry_point} alone, on all of "
         "its data; they are not training together, here or in the cloud. "

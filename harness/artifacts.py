@@ -25,15 +25,23 @@ from harness.tar import members
 _IN_MEMORY = 64 << 20  # bytes of the files of all hosts together; what is more goes through a file
 
 
+@dataclass(frozen=True)
+class Merge:
+    """What became one of several hosts: the names that more than one of them wrote, and the files of each."""
+
+    clashes: list[str]
+    files: Mapping[str, list[str]]
+
+
 def collect(
     cluster: Cluster, hosts: Sequence[str], folder: Path, *, completed: bool, compressed: bool
-) -> dict[str, list[str]]:
-    """Put the models and output data of all ``hosts`` into ``folder``; by artifact, the names that several hosts wrote.
+) -> dict[str, Merge]:
+    """Put the models and output data of all ``hosts`` into ``folder``; what was merged, by the name of the artifact.
 
     ``model.tar.gz`` and ``output.tar.gz``, or the folders ``model`` and ``output``. Nothing is written where hosts
     wrote nothing, but for the archive of a completed job's model.
     """
-    clashes = {}
+    merges = {}
     for path, name, always in (
         (contract.MODEL_DIR, "model", completed),
         (contract.OUTPUT_DATA_DIR, "output", False),
@@ -41,14 +49,14 @@ def collect(
         with ThreadPoolExecutor(len(hosts)) as pool:
             streams = dict(zip(hosts, pool.map(cluster.fetch, hosts, repeat(path)), strict=True))
         target = folder / (f"{name}.tar.gz" if compressed else name)
-        found = write_archive(streams, target, even_empty=always) if compressed else write_folder(streams, target)
-        if found:
-            clashes[target.name] = found
-    return clashes
+        merges[target.name] = (
+            write_archive(streams, target, even_empty=always) if compressed else write_folder(streams, target)
+        )
+    return merges
 
 
-def write_archive(streams: Mapping[str, Iterator[bytes] | None], path: Path, *, even_empty: bool = False) -> list[str]:
-    """Merge tar streams, one per host, into the gzipped tar ``path``; names that several hosts wrote are returned.
+def write_archive(streams: Mapping[str, Iterator[bytes] | None], path: Path, *, even_empty: bool = False) -> Merge:
+    """Merge tar streams, one per host, into the gzipped tar ``path``.
 
     Members are relative to the folder the streams are of. Where hosts wrote the same name, the last host's file is
     the one kept, as SDK v2's local mode has it ('the service does likewise', local/image.py retrieve_artifacts).
@@ -61,12 +69,12 @@ def write_archive(streams: Mapping[str, Iterator[bytes] | None], path: Path, *, 
                 with part.open("wb") as file:
                     merged.archive(file)
                 part.replace(path)
-            return sorted(merged.clashes)
+            return Merge(sorted(merged.clashes), merged.files)
     finally:
         part.unlink(missing_ok=True)
 
 
-def write_folder(streams: Mapping[str, Iterator[bytes] | None], path: Path) -> list[str]:
+def write_folder(streams: Mapping[str, Iterator[bytes] | None], path: Path) -> Merge:
     """The same as a plain folder ``path``, which must not exist; without any member none is made."""
     part = path.with_name(path.name + ".part")
     try:
@@ -74,7 +82,7 @@ def write_folder(streams: Mapping[str, Iterator[bytes] | None], path: Path) -> l
             if merged.entries:
                 merged.unpack(part)
                 part.replace(path)
-            return sorted(merged.clashes)
+            return Merge(sorted(merged.clashes), merged.files)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -93,10 +101,11 @@ class _Merged:
     def __init__(self, contents: IO[bytes]) -> None:
         self.entries: dict[str, _Entry] = {}
         self.clashes: set[str] = set()
+        self.files: dict[str, list[str]] = {}
         self._contents = contents
 
-    def add(self, stream: Iterator[bytes]) -> None:
-        """Take the members of one host that none of those added before has."""
+    def add(self, host: str, stream: Iterator[bytes]) -> None:
+        """Take the members of ``host`` that none of those added before has."""
         own: dict[str, _Entry] = {}
         for relative, info, content in members(stream):
             entry = _Entry(info)
@@ -106,6 +115,7 @@ class _Merged:
             elif info.islnk() and info.linkname in own:
                 entry = own[info.linkname]
             own[relative.as_posix()] = entry
+        self.files[host] = sorted(name for name, entry in own.items() if not entry.info.isdir())
         for name, entry in own.items():
             # A file of one host may also stand where another has a folder, or inside what is a file there.
             there = self.entries.get(name)
@@ -155,9 +165,9 @@ def _merged(streams: Mapping[str, Iterator[bytes] | None], folder: Path) -> Iter
     """All streams, the last host's first: of files with one name it is the one that is kept."""
     with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(folder)) as contents:
         merged = _Merged(contents)
-        for stream in reversed(list(streams.values())):
+        for host, stream in reversed(list(streams.items())):
             if stream:
-                merged.add(stream)
+                merged.add(host, stream)
         yield merged
 
 

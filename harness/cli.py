@@ -94,6 +94,12 @@ def main() -> None:
     callback=all_seconds,
     help="Take the hosts of a spot job away after so much training; repeat it to do so again in the next attempt.",
 )
+@click.option(
+    "--fault",
+    multiple=True,
+    metavar="'FAULT MOMENT'",
+    help="Do something to a host, as 'kill algo-2 after 5s'; repeatable. A wrong one lists the words there are.",
+)
 @click.option("--grace", metavar="TIME", callback=seconds, help="Between SIGTERM and SIGKILL; 120s unless given.")
 @click.option("--retain", is_flag=True, help="Keep the hosts after the end, to look around in them.")
 @click.option("--lenient", is_flag=True, help="Go on without arguments that are not emulated, with a warning for each.")
@@ -113,6 +119,7 @@ def train(
     runs: Path,
     stop_after: float | None,
     interrupt_after: tuple[float, ...],
+    fault: tuple[str, ...],
     grace: float | None,
     *,
     retain: bool,
@@ -130,9 +137,12 @@ def train(
       harness train mnist_job/job.toml --hosts 4 --hp "epochs=1 lr=0.02"
       harness train my_job/job.toml --launcher toolkit --json > job.json
       harness train my_job/job.toml --interrupt-after 5s --interrupt-after 2s
+      harness train my_job/job.toml --fault "pause algo-2 for 10s after 'epoch 1'"
     """
     from harness import local_run
     from harness.control import Control
+    from harness.fault_injector import FaultInjector
+    from harness.faults import parse_fault
     from harness.job_file import read_job_file
     from harness.record import json_text
     from harness.watch import STOP_GRACE
@@ -148,8 +158,11 @@ def train(
     if dry_run:
         click.echo(json_text(local_run.dry_run(file.training, manner)))
         return
-    control = Control(stop_after=stop_after, interrupt_after=interrupt_after)
-    description = local_run.train(file.training, manner, control, runs=runs, retain=retain, steps=Steps())
+    attendance = local_run.Attendance(
+        Control(stop_after=stop_after, interrupt_after=interrupt_after),
+        FaultInjector(parse_fault(text) for text in fault),
+    )
+    description = local_run.train(file.training, manner, attendance, runs=runs, retain=retain, steps=Steps())
     if as_json:
         click.echo(json_text(description))
     sys.exit(EXIT_CODES[description["TrainingJobStatus"]])

@@ -32,9 +32,10 @@ from harness.errors import CannotStartContainer, HarnessError
 from harness.pipes import create_feeder, failure_of, start_feeder
 from harness.plan import ClusterPlan
 from harness.staging import HostInputs, stage_channels
-from harness.tar import file_stream, text_files, tree
+from harness.tar import file_stream, folders, text_files, tree
 
 _COMPOSE_SECONDS = 120
+_MADE_BY_THE_PLATFORM = (contract.MODEL_DIR, contract.OUTPUT_DIR, contract.OUTPUT_DATA_DIR, contract.DATA_DIR)
 _PORTION = 1 << 16
 _LISTENS_AFTER = 2.0  # seconds; a host takes 0.1 on an idle machine
 
@@ -207,8 +208,10 @@ class DockerCluster(MadeHosts):
 
     def _fill(self, host: str, texts: Mapping[str, str], given: HostInputs) -> None:
         container = self._container(host)
+        # The platform has made them before any image's `train` starts (dumps of real jobs).
+        container.put_archive("/", folders(_MADE_BY_THE_PLATFORM))
         container.put_archive("/", text_files({**texts, **given.texts}))
-        trees = [(self._plan.source_dir, contract.CODE_DIR)]
+        trees = [(self._plan.source_dir, contract.CODE_DIR)] if self._plan.source_dir else []
         # Folders go in under their own names, as the SDK packs them (fw_utils.py tar_and_upload_dir).
         trees += [(path, _folder_of(path)) for path in self._plan.dependencies]
         for source, target in trees:

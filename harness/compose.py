@@ -19,12 +19,13 @@ class Project:
 
     name: str
     job: str
+    marks: Mapping[str, str] = field(default_factory=dict)  # further labels: its owner, or that it is retained
 
     def container(self, host: str) -> str:
         return f"{self.name}-{host}"
 
     def labels(self, host: str | None = None) -> dict[str, str]:
-        owned = {labels.KIND: labels.TRAINING, labels.JOB: self.job, labels.RUN: self.name}
+        owned = {labels.KIND: labels.TRAINING, labels.JOB: self.job, labels.RUN: self.name, **self.marks}
         return {**owned, labels.HOST: host} if host else owned
 
 

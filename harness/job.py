@@ -74,9 +74,10 @@ class TrainingJob:
     ``instance_groups`` holds one group named as the platform names it where the job has no groups of its own.
     ``distribution_groups`` are the groups that a distribution spreads over; empty means the host's own group.
     ``ignored`` are arguments (`harness.not_played`) that the job had and that the user chose to go on without.
+    An image of the user's own may need no ``entry_point``: it brings its `train`, and no code is given to it.
     """
 
-    entry_point: str
+    entry_point: str | None
     source_dir: Path | None
     base_job_name: str
     instance_groups: tuple[InstanceGroup, ...]
@@ -153,8 +154,12 @@ def encoded_hyperparameters(
 ) -> dict[str, str]:
     """The request's ``HyperParameters``: every value JSON-encoded, with the ones the SDK adds.
 
+    A job without an entry point is a plain ``Estimator``, whose values go as their text.
+
     Source: SDK v2 estimator.py (``_json_encode_hyperparameters``, ``_prepare_code``, ``_distribution_configuration``).
     """
+    if job.entry_point is None:
+        return {key: str(value) for key, value in job.hyperparameters.items()}
     values: dict[str, Any] = {
         **job.hyperparameters,
         "sagemaker_submit_directory": submit_directory,

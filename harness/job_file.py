@@ -109,8 +109,11 @@ def _hosting(table: Table, training: TrainingJob, folder: Path) -> Hosting:
 
 
 def _source_problems_of(job: JobFile) -> list[str]:
-    problems = _source_problems("training", job.training.entry_point, job.training.source_dir or Path())
-    missing = [path for path in job.training.dependencies if not path.exists()]
+    training = job.training
+    problems = (
+        _source_problems("training", training.entry_point or "", training.source_dir) if training.source_dir else []
+    )
+    missing = [path for path in training.dependencies if not path.exists()]
     problems += [f"training.dependencies: no folder or file {str(path)!r}" for path in missing]
     if job.hosting:
         problems += [

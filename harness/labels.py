@@ -8,7 +8,7 @@ JOB = PREFIX + "job"  # TrainingJobName or EndpointName
 HOST = PREFIX + "host"  # algo-1 … algo-N
 RUN = PREFIX + "run"  # one value per run: everything that has it goes together
 OWNER = PREFIX + "owner"  # the process that wants it: without it, it is left over
-RETAINED = PREFIX + "retained"  # kept on purpose: swept by `harness clean` only
+RETAINED = PREFIX + "retained"  # kept on purpose, owned by nobody: `harness clean` removes it
 
 TRAINING = "training"
 ENDPOINT = "endpoint"

@@ -6,13 +6,14 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import advice, data_objects
+from harness import advice, data_objects, faults
 from harness.advice import Facts
 from harness.channel_table import PIPE
 from harness.checkpoint_place import checkpoint_place
@@ -21,12 +22,15 @@ from harness.control import Control
 from harness.data_objects import ChannelData
 from harness.describe import REGION, training_job_arn
 from harness.errors import BadInput, EngineUnavailable
+from harness.fault_injector import FaultInjector, Scene, Watched
 from harness.instance_types import InstanceType
 from harness.job import TrainingJob
 from harness.limits import Limits, decide, memory_advice
 from harness.machine import engine_machine, read_catalogue, this_machine
 from harness.metrics import MetricReader
 from harness.model_archive import is_empty
+from harness.outcome import Outcome
+from harness.owner import marks
 from harness.plan import ClusterPlan, host_groups, plan_training
 from harness.receipt import Receipt, closing_lines, receipt
 from harness.record import RunRecord, make_run_folder, write_json
@@ -35,6 +39,7 @@ from harness.run import Run
 from harness.sources import python_sources
 from harness.steps import Printer, Steps
 from harness.stop_job import note_ownership
+from harness.sweep import sweep
 from harness.training import run_training
 from harness.watch import STOP_GRACE
 
@@ -61,6 +66,15 @@ class Manner:
     takes_signals: bool = False
 
 
+@dataclass(frozen=True)
+class Attendance:
+    """Who attends a run: what stops and interrupts it, what does faults to its hosts, who is told of its folder."""
+
+    control: Control
+    injector: FaultInjector
+    named: Callable[[Path], object] = lambda _: None
+
+
 def dry_run(job: TrainingJob, manner: Manner) -> dict[str, Any]:
     """The plan of ``job`` as plain data, under a placeholder for the name it has not got yet.
 
@@ -76,7 +90,7 @@ def dry_run(job: TrainingJob, manner: Manner) -> dict[str, Any]:
         client = None
     plan = _plan(job, _UNNAMED, image, manner, "runs", _limits(client, job, image, manner))
     return asdict(plan) | {
-        "hyperparameters": plan.request["HyperParameters"],
+        "hyperparameters": plan.request.get("HyperParameters", {}),
         "channels": {c.name: str(c.source) for c in job.inputs},
         "source_dir": str(job.source_dir),
         "dependencies": [str(path) for path in job.dependencies],
@@ -86,48 +100,50 @@ def dry_run(job: TrainingJob, manner: Manner) -> dict[str, Any]:
 
 
 def train(
-    job: TrainingJob, manner: Manner, control: Control, *, runs: Path, retain: bool, steps: Steps
+    job: TrainingJob, manner: Manner, attendance: Attendance, *, runs: Path, retain: bool, steps: Steps
 ) -> dict[str, Any]:
     """Run ``job``; its description, in the shape of DescribeTrainingJob. Raises `BadInput` before anything starts.
 
-    May run in any thread; from others ``control`` stops and interrupts it.
+    May run in any thread; from others ``attendance`` stops, interrupts and disturbs it.
     """
-    from harness.cluster import DockerCluster
-    from harness.compose import Project
-    from harness.compose_command import ensure_compose
-    from harness.data_sources import list_inputs
     from harness.engine import ensure_engine
-    from harness.image_build import cache_folder
 
     refuse_full_disk(runs)
-    refuse_what_no_job_meets(job, control)
-    client, compose = ensure_engine(steps), ensure_compose(steps)
+    refuse_what_no_job_meets(job, attendance)
+    with closing(ensure_engine(steps)) as client:
+        return _train(client, job, manner, attendance, runs=runs, retain=retain, steps=steps)
+
+
+def _train(
+    client: DockerClient,
+    job: TrainingJob,
+    manner: Manner,
+    attendance: Attendance,
+    *,
+    runs: Path,
+    retain: bool,
+    steps: Steps,
+) -> dict[str, Any]:
+    from harness.compose_command import ensure_compose
+    from harness.data_sources import list_inputs
+
+    compose = ensure_compose(steps)
+    for name in sweep(client):
+        steps.note(f"removed what an earlier process had left: {name}")
     image = _image(client, job, steps)
     inputs, limits, known = list_inputs(job), _limits(client, job, image, manner), _advice(job, manner)
     folder = make_run_folder(runs, job.base_job_name)
-    name = folder.name
-    plan = _plan(job, name, image, manner, folder.parent.absolute().as_uri(), limits)
-    for text in _notes(job, plan, inputs, known):
+    plan = _plan(job, folder.name, image, manner, folder.parent.absolute().as_uri(), limits)
+    for text in _opening_lines(job, plan, inputs, known):
         steps.note(text)
-    # Two runs may get the same name, in two run folders: what they make in the engine must not.
-    project = Project(f"{name.lower()}-{secrets.token_hex(2)}", name)
     metrics = MetricReader(job.metric_definitions)
-    record = RunRecord(folder, plan.request)
-    if manner.takes_signals:
-        note_ownership(folder, project.name, manner.grace)
-    write_receipt = partial(_write_receipt, folder, plan, job, manner.launcher, inputs)
+    record = RunRecord(folder, plan.request, entered=attendance.injector.status)
+    write_receipt = partial(_write_receipt, record, plan, job, manner.launcher, inputs)
     write_receipt((*plan.warnings, *known))
-    cluster = DockerCluster(client, compose, plan, project, inputs, cache_folder(os.environ))
+    attendance.named(folder)
     screen = Screen(steps, metrics)
-    hosts = tuple(host.name for host in plan.hosts)
-    outcome = run_training(
-        Run(hosts, cluster, record, metrics, screen, _checkpoints(plan, screen)),
-        max_run=plan.max_run,
-        max_wait=plan.max_wait,
-        retain=retain,
-        grace=manner.grace,
-        control=control,
-    )
+    engine = _Engine(client, compose, plan, inputs)
+    outcome = _carry_out(engine, record, metrics, screen, manner, attendance, retain=retain)
     printer = Printer(sys.stderr, lambda: 80)
     for line in outcome_lines(record.description, folder, outcome.failed_host, metrics):
         printer.line(line)
@@ -140,8 +156,61 @@ def train(
     return record.description
 
 
-def _notes(job: TrainingJob, plan: ClusterPlan, inputs: Sequence[ChannelData], known: Sequence[str]) -> Iterator[str]:
-    """What there is to say before a run begins."""
+@dataclass(frozen=True)
+class _Engine:
+    """What hosts of a plan are made with, and of."""
+
+    client: DockerClient
+    compose: Sequence[str]
+    plan: ClusterPlan
+    inputs: Sequence[ChannelData]
+
+
+def _carry_out(
+    engine: _Engine,
+    record: RunRecord,
+    metrics: MetricReader,
+    screen: Screen,
+    manner: Manner,
+    attendance: Attendance,
+    *,
+    retain: bool,
+) -> Outcome:
+    """Run the planned job on hosts of its own, faults and all."""
+    from harness.cluster import DockerCluster
+    from harness.compose import Project
+    from harness.fault_effects import Effects
+    from harness.image_build import cache_folder, ensure_image
+
+    plan, injector = engine.plan, attendance.injector
+    name = plan.training_job_name
+    # Two runs may get the same name, in two run folders: what they make in the engine must not.
+    project = Project(f"{name.lower()}-{secrets.token_hex(2)}", name, marks(retain=retain))
+    if manner.takes_signals:
+        note_ownership(record.folder, project.name, manner.grace)
+    hosts = tuple(host.name for host in plan.hosts)
+    helpers = partial(ensure_image, engine.client, Steps())
+    effects = Effects(engine.client, project, hosts, helpers)
+    injector.attach(Scene(effects, screen.note, attendance.control.interrupt))
+    cluster = DockerCluster(engine.client, engine.compose, plan, project, engine.inputs, cache_folder(os.environ))
+    run = Run(hosts, cluster, record, metrics, Watched(screen, injector), _checkpoints(plan, screen))
+    try:
+        return run_training(
+            run,
+            max_run=plan.max_run,
+            max_wait=plan.max_wait,
+            retain=retain,
+            grace=manner.grace,
+            control=attendance.control,
+        )
+    finally:
+        for line in injector.close():
+            screen.note(line)
+
+
+def _opening_lines(
+    job: TrainingJob, plan: ClusterPlan, inputs: Sequence[ChannelData], known: Sequence[str]
+) -> Iterator[str]:
     yield from plan.notes
     yield from data_objects.notes(inputs, plan.hosts)
     yield from (f"WARNING: {warning}" for warning in plan.warnings)
@@ -150,7 +219,7 @@ def _notes(job: TrainingJob, plan: ClusterPlan, inputs: Sequence[ChannelData], k
 
 
 def _write_receipt(
-    folder: Path,
+    record: RunRecord,
     plan: ClusterPlan,
     job: TrainingJob,
     launcher: str,
@@ -165,8 +234,9 @@ def _write_receipt(
         ignored=job.ignored,
         channels=data_objects.received(inputs, plan.hosts),
         limits=plan.notes,
+        model_files=next((merge.files for name, merge in record.merges.items() if name.startswith("model")), None),
     )
-    write_json(folder / RECEIPT, made)
+    write_json(record.folder / RECEIPT, made)
     return made
 
 
@@ -179,17 +249,22 @@ def _facts(job: TrainingJob, record: RunRecord, metrics: MetricReader) -> Facts:
         completed=record.description["SecondaryStatus"] == "Completed",
         model_is_empty=not job.disable_output_compression and is_empty(record.folder / "model.tar.gz"),
         metrics=metrics.matched,
-        clashes=record.clashes,
+        clashes={name: merge.clashes for name, merge in record.merges.items() if merge.clashes},
     )
 
 
-def refuse_what_no_job_meets(job: TrainingJob, control: Control) -> None:
-    """Raise `BadInput` where what is to happen to ``job`` cannot happen to it in the cloud."""
-    if control.interrupt_after and not job.use_spot_instances:
-        raise BadInput(
+def refuse_what_no_job_meets(job: TrainingJob, attendance: Attendance) -> None:
+    """Raise `BadInput` where what is to happen to ``job`` cannot happen to it in the cloud, or to no host of it."""
+    hosts = [f"algo-{number}" for number in range(1, job.instance_count + 1)]
+    channels = [channel.name for channel in job.inputs]
+    problems = list(faults.problems(attendance.injector.faults, hosts, channels, spot=job.use_spot_instances))
+    if attendance.control.interrupt_after and not job.use_spot_instances:
+        problems.append(
             "--interrupt-after: only managed spot training is interrupted; "
             "set use_spot_instances = true and max_wait in the job file"
         )
+    if problems:
+        raise BadInput(problems)
 
 
 def _checkpoints(plan: ClusterPlan, screen: Screen) -> CheckpointSync | None:

@@ -30,6 +30,11 @@ class Owner:
         return {labels.OWNER: " ".join((str(self.pid), self.started, self.namespace, self.boot, self.machine))}
 
 
+def marks(*, retain: bool) -> dict[str, str]:
+    """Labels for what this process makes: it is left over when the process ends, unless it is to be retained."""
+    return {labels.RETAINED: "yes"} if retain else this_process().labels()
+
+
 def owner_of(found: Mapping[str, str]) -> Owner | None:
     """The owner that labels tell of, None where they tell of none."""
     parts = found.get(labels.OWNER, "").split(" ")

@@ -54,7 +54,7 @@ class ClusterPlan:
     hosts: tuple[HostPlan, ...]
     request: Mapping[str, object]
     channels: tuple[Channel, ...]
-    source_dir: Path
+    source_dir: Path | None
     dependencies: tuple[Path, ...] = ()
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ("train",)
@@ -114,7 +114,7 @@ def plan_training(
         hosts=hosts,
         request=request,
         channels=job.inputs,
-        source_dir=job.source_dir or Path(),
+        source_dir=job.source_dir,
         dependencies=job.dependencies,
         entrypoint=job.container_entry_point,
         command=job.container_arguments or (() if job.container_entry_point else ("train",)),
@@ -162,7 +162,7 @@ def _channel_configs(job: TrainingJob, group: HostGroup) -> Iterator[ChannelConf
 def _common_files(job: TrainingJob, request: Mapping[str, Any], arn: str) -> dict[str, object]:
     """The documents that are the same on all hosts."""
     common = {
-        contract.HYPERPARAMETERS_FILE: request["HyperParameters"],
+        contract.HYPERPARAMETERS_FILE: request.get("HyperParameters", {}),
         contract.TRAINING_JOB_CONFIG_FILE: documents.training_job_config(request, arn),
         contract.METRIC_DEFINITIONS_FILE: request["AlgorithmSpecification"].get("MetricDefinitions", []),
         contract.UPSTREAM_OUTPUT_FILE: [],

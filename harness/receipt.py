@@ -25,11 +25,13 @@ def receipt(
     ignored: Sequence[str] = (),
     channels: Mapping[str, Any] | None = None,
     limits: Sequence[str] = (),
+    model_files: Mapping[str, Sequence[str]] | None = None,
 ) -> Receipt:
     """The receipt of a run of ``hosts`` hosts.
 
     ``ignored`` are arguments that --lenient let pass (`harness.not_played`). ``channels`` says of each channel which
-    host got what, ``limits`` what of the instance types the hosts were held to.
+    host got what, ``limits`` what of the instance types the hosts were held to, ``model_files`` what each host left of
+    the model.
     """
     return {
         "TrainingJobName": request["TrainingJobName"],
@@ -37,6 +39,7 @@ def receipt(
         "Launcher": _launcher(request, launcher),
         "Channels": dict(channels or {}),
         "Limits": list(limits),
+        "ModelFiles": {host: list(names) for host, names in sorted((model_files or {}).items())},
         "NotVerified": [
             {"About": choice.key, "LeftOpen": choice.left_open, "Chosen": choice.chosen}
             for choice in choices_for(request, hosts)
@@ -82,7 +85,9 @@ def _launcher(request: Mapping[str, Any], launcher: str) -> str:
         return "emulated: the job's own ContainerEntrypoint and ContainerArguments"
     if launcher == "toolkit":
         return "emulated: AWS's own toolkit"
-    said = {name: json.loads(value) for name, value in request["HyperParameters"].items() if name in _DISTRIBUTIONS}
+    said = {
+        name: json.loads(value) for name, value in request.get("HyperParameters", {}).items() if name in _DISTRIBUTIONS
+    }
     chosen = next((_DISTRIBUTIONS[name] for name in _DISTRIBUTIONS if said.get(name)), None)
     return (chosen or "emulated: every host runs the script alone").format(launcher=launcher)
 

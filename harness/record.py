@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.artifacts import Merge
 from harness.describe import describe_training_job
 from harness.errors import BadInput
 from harness.host_log import HostLog
@@ -26,17 +27,25 @@ _METRIC_COLUMNS = ("MetricName", "Timestamp", "Value", "Host")
 
 
 class RunRecord:
-    """Writes what a run leaves. ``folder`` must exist; ``request`` is the CreateTrainingJob request of the run."""
+    """Writes what a run leaves. ``folder`` must exist; ``request`` is the CreateTrainingJob request of the run.
+
+    ``entered`` is told of each SecondaryStatus that the job enters.
+    """
 
     def __init__(
-        self, folder: Path, request: Mapping[str, Any], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        folder: Path,
+        request: Mapping[str, Any],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        entered: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.folder = folder
         self.history = History()
         self.description: dict[str, Any] = {}
-        self.clashes: dict[str, list[str]] = {}  # by archive, the names that several hosts wrote
+        self.merges: Mapping[str, Merge] = {}  # what was collected, by the name of the artifact
         self.request = request
         self._now = now
+        self._entered = entered
         self._created = now()
         self._metrics_file = threading.Lock()
         (folder / "logs").mkdir(exist_ok=True)
@@ -90,6 +99,7 @@ class RunRecord:
         """Enter ``secondary_status``. Raises `status.IllegalMove`."""
         self.history = self.history.move(secondary_status, self._now())
         self._describe()
+        self._entered(secondary_status)
 
     def progress(self) -> None:
         """Show the next message of this status. Raises `status.IllegalMove`."""

@@ -134,9 +134,10 @@ def _collect(run: Run, *, completed: bool) -> None:
         found = collect(
             run.cluster, run.hosts, run.record.folder, completed=completed, compressed=run.record.compressed
         )
-        for name, clashes in found.items():
-            run.record.clashes[name] = clashes
-            run.reporter.note(f"{name}: several hosts wrote {', '.join(clashes)}; the last host's is kept")
+        run.record.merges = found
+        for name, merge in found.items():
+            if merge.clashes:
+                run.reporter.note(f"{name}: several hosts wrote {', '.join(merge.clashes)}; the last host's is kept")
 
 
 def _stopped(run: Run) -> Outcome:

@@ -39,22 +39,24 @@ _RESERVED = ("/opt/ml/input", "/opt/ml/model", "/opt/ml/output", "/opt/ml/code")
 def read_training(table: Table, folder: Path, *, lenient: bool = False) -> TrainingJob:
     """The job of ``table``, whose paths are relative to ``folder``; what is wrong with it is in the table's problems.
 
-    ``source_dir`` is ``folder`` where the table has none. Arguments that no local host plays are a problem, or, with
-    ``lenient``, among the job's ``ignored``.
+    ``source_dir`` is ``folder`` where the table has none, unless the image brings its own `train`. Arguments that no
+    local host plays are a problem, or, with ``lenient``, among the job's ``ignored``.
     """
     groups = _instance_groups(table)
     names = [group.instance_group_name for group in groups]
     input_mode = table.choice("input_mode", INPUT_MODES) or "File"
     source_dir = table.text("source_dir")
+    image_uri = table.text("image_uri") or None
+    entry_point = table.text("entry_point", required=image_uri is None) or None
     distribution, distribution_groups = _distribution(table)
     job = TrainingJob(
-        entry_point=table.text("entry_point", required=True),
+        entry_point=entry_point,
         source_dir=folder / source_dir if source_dir else None,
         base_job_name=table.text("base_job_name", default="pytorch-training"),
         instance_groups=groups,
         framework_version=table.text("framework_version") or None,
         py_version=table.text("py_version") or None,
-        image_uri=table.text("image_uri") or None,
+        image_uri=image_uri,
         container_entry_point=table.list_of_texts("container_entry_point"),
         container_arguments=table.list_of_texts("container_arguments"),
         role=table.text("role") or None,
@@ -90,7 +92,8 @@ def read_training(table: Table, folder: Path, *, lenient: bool = False) -> Train
     for key, problem in _problems(job):
         table.problem(key, problem)
     table.close()
-    return replace(job, source_dir=job.source_dir or folder, ignored=not_played)
+    default = folder if entry_point or not image_uri else None
+    return replace(job, source_dir=job.source_dir or default, ignored=not_played)
 
 
 def _not_played(table: Table) -> tuple[str, ...]:
@@ -193,10 +196,7 @@ def _problems(job: TrainingJob) -> Iterator[tuple[str, str]]:
             "base_job_name",
             f"{job.base_job_name!r} is not letters, digits and inner hyphens, {most} characters at most",
         )
-    if job.entry_point and not job.entry_point.endswith(_ENTRY_POINTS):
-        yield "entry_point", f"{job.entry_point!r} is neither a Python script (.py) nor a shell script (.sh)"
-    if isinstance(job.distribution, TorchDistribution) and job.entry_point.endswith(".sh"):
-        yield "entry_point", f"{job.entry_point!r}: torch_distributed takes Python scripts (.py) only"
+    yield from _code_problems(job)
     yield from _time_problems(job)
     yield from _checkpoint_problems(job)
     yield from _group_problems(job)
@@ -208,6 +208,18 @@ def _problems(job: TrainingJob) -> Iterator[tuple[str, str]]:
         yield "container_arguments", f"{len(job.container_arguments)} of them; the API takes 100 at most"
     if job.output_path and not job.output_path.startswith(("s3://", "file://")):
         yield "output_path", f"{job.output_path!r} is no s3:// URI; local archives stay in the run's folder"
+
+
+def _code_problems(job: TrainingJob) -> Iterator[tuple[str, str]]:
+    script = job.entry_point or ""
+    if script and not script.endswith(_ENTRY_POINTS):
+        yield "entry_point", f"{script!r} is neither a Python script (.py) nor a shell script (.sh)"
+    if isinstance(job.distribution, TorchDistribution) and script.endswith(".sh"):
+        yield "entry_point", f"{script!r}: torch_distributed takes Python scripts (.py) only"
+    if job.image_uri and not script:
+        for key in ("source_dir", "dependencies", "distribution"):
+            if getattr(job, key):
+                yield key, "needs entry_point, the script that the image's train is to run"
 
 
 def _time_problems(job: TrainingJob) -> Iterator[tuple[str, str]]:

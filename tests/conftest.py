@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hypothesis
 
+pytest_plugins = ["pytester"]
+
 # The machine may be busy, so no example has a deadline; the same examples everywhere, so what is red is red for all.
 hypothesis.settings.register_profile(
     "harness",

@@ -12,6 +12,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -147,4 +148,5 @@ class FakeCluster:
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
     if process.poll() is None:
-        os.killpg(process.pid, number)
+        with suppress(ProcessLookupError):  # it has ended in the meantime: what was wanted
+            os.killpg(process.pid, number)

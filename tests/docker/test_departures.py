@@ -218,3 +218,24 @@ def models(workplace: Workplace) -> list[list[str]]:
             with tarfile.open(path) as archive:
                 names.append(sorted(archive.getnames()))
     return sorted(names)
+
+
+def test_an_image_of_ones_own_finds_the_folders_that_the_platform_makes(workplace: Workplace) -> None:
+    job = workplace.job("")
+    job.write_text(
+        """
+        [training]
+        base_job_name = "bare"
+        image_uri = "debian:bookworm-slim"
+        container_entry_point = ["/bin/sh", "-c"]
+        container_arguments = ["cd /opt/ml && ls -d model output output/data input/data && echo x > model/$(hostname)"]
+        instance_type = "ml.m5.large"
+        instance_count = 2
+        """
+    )
+
+    ran = workplace.harness("train", str(job))
+
+    assert ran.exit_code == 0, ran
+    with tarfile.open(workplace.folder / "runs/latest/model.tar.gz") as model:
+        assert model.getnames() == ["algo-1", "algo-2"]

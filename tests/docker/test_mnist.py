@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from tests.docker.conftest import REPOSITORY, Workplace
 PERCENT = {"MNIST": ("6", 97.5), "stand-in": ("20", 85.0)}
 
 
+ENDPOINT = f"mnist-{uuid.uuid4().hex[:6]}"
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """The job as `make local-train` runs it, in a copy of mnist_job with its data prepared."""
@@ -35,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     ran = workplace.harness("train", "mnist_job/job.toml", "--hp", f"epochs={epochs}")
     assert ran.exit_code == 0, ran
     yield workplace
-    workplace.harness("stop")
+    workplace.harness("stop", ENDPOINT)  # not those of other tests
 
 
 def kind_of_data(workplace: Workplace) -> str:
@@ -53,9 +57,9 @@ def test_two_hosts_reach_the_accuracy_of_the_published_job_in_one_world(trained:
 
 def test_the_endpoint_answers_what_the_model_says_itself(trained: Workplace, engine: docker.DockerClient) -> None:
     images = Path("mnist_job/data/MNIST/raw/t10k-images-idx3-ubyte")
-    served = trained.harness("serve", "--name", "mnist-test")
+    served = trained.harness("serve", "--name", ENDPOINT)
     assert served.exit_code == 0, served
-    arguments = ("invoke", str(images), "--index", "7", "--shape", "1,28,28", "--endpoint", "mnist-test")
+    arguments = ("invoke", str(images), "--index", "7", "--shape", "1,28,28", "--endpoint", ENDPOINT)
 
     as_json = trained.harness(*arguments, "--json")
     as_npy = trained.harness(*arguments, "--json", "--accept", "npy", "--content-type", "json")
@@ -66,8 +70,8 @@ def test_the_endpoint_answers_what_the_model_says_itself(trained: Workplace, eng
     np.testing.assert_allclose(json.loads(as_json.stdout), expected, atol=1e-5)
     np.testing.assert_allclose(json.loads(as_npy.stdout), expected, atol=1e-5)
     assert len(re.findall(r"\d\.\d\d %", shown.stdout)) == 10, shown
-    assert trained.harness("stop", "mnist-test").exit_code == 0
-    assert "mnist-test" not in trained.harness("ps", "--json").stdout
+    assert trained.harness("stop", ENDPOINT).exit_code == 0
+    assert ENDPOINT not in trained.harness("ps", "--json").stdout
 
 
 def in_process(trained: Workplace, engine: docker.DockerClient, images: Path) -> list[list[float]]:

@@ -41,7 +41,7 @@ def content(path: Path) -> dict[str, str]:
 def test_files_of_all_hosts_are_merged_without_their_top_folder(tmp_path: Path) -> None:
     one, two = host(tmp_path / "1", {"a": "A", "sub/b": "B"}), host(tmp_path / "2", {"c": "C" * 5000, "sub/d": "D"})
 
-    clashes = write_archive({"algo-1": stream(one), "algo-2": stream(two)}, tmp_path / "model.tar.gz")
+    clashes = write_archive({"algo-1": stream(one), "algo-2": stream(two)}, tmp_path / "model.tar.gz").clashes
 
     assert clashes == []
     assert content(tmp_path / "model.tar.gz") == {"a": "A", "sub/b": "B", "c": "C" * 5000, "sub/d": "D"}
@@ -50,7 +50,7 @@ def test_files_of_all_hosts_are_merged_without_their_top_folder(tmp_path: Path) 
 def test_of_files_with_one_name_the_last_hosts_is_kept_and_the_name_is_told(tmp_path: Path) -> None:
     one, two = host(tmp_path / "1", {"x": "1", "sub/y": "1"}), host(tmp_path / "2", {"x": "2", "sub/y": "2", "z": "2"})
 
-    clashes = write_archive({"algo-1": stream(one), "algo-2": stream(two)}, tmp_path / "model.tar.gz")
+    clashes = write_archive({"algo-1": stream(one), "algo-2": stream(two)}, tmp_path / "model.tar.gz").clashes
 
     assert clashes == ["sub/y", "x"]
     assert content(tmp_path / "model.tar.gz") == {"x": "2", "sub/y": "2", "z": "2"}
@@ -74,8 +74,8 @@ def test_hard_links_stay_one_file_and_symbolic_ones_links(tmp_path: Path) -> Non
 def test_nothing_written_is_no_archive_unless_even_an_empty_one_is_wanted(tmp_path: Path) -> None:
     empty = host(tmp_path / "1", {})
 
-    assert write_archive({"algo-1": stream(empty), "algo-2": None}, tmp_path / "output.tar.gz") == []
-    assert write_archive({"algo-1": stream(empty)}, tmp_path / "model.tar.gz", even_empty=True) == []
+    assert write_archive({"algo-1": stream(empty), "algo-2": None}, tmp_path / "output.tar.gz").clashes == []
+    assert write_archive({"algo-1": stream(empty)}, tmp_path / "model.tar.gz", even_empty=True).clashes == []
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "model.tar.gz"]
     assert content(tmp_path / "model.tar.gz") == {}
@@ -125,7 +125,7 @@ def test_a_file_where_another_host_has_a_folder_is_a_clash_and_the_archive_can_b
     first = host(tmp_path / "first", {"weights/a": "a"})
     second = host(tmp_path / "second", {"weights": "one file"})
 
-    clashes = write_archive({"algo-1": stream(first), "algo-2": stream(second)}, tmp_path / "model.tar.gz")
+    clashes = write_archive({"algo-1": stream(first), "algo-2": stream(second)}, tmp_path / "model.tar.gz").clashes
 
     assert clashes == ["weights", "weights/a"]
     with tarfile.open(tmp_path / "model.tar.gz") as archive:
@@ -153,7 +153,7 @@ def test_a_hard_link_keeps_its_content_where_another_host_replaces_what_it_was_l
     one, two = host(tmp_path / "1", {"sub/a": "of 1"}), host(tmp_path / "2", {"sub/a": "of 2"})
     (one / "z").hardlink_to(one / "sub/a")
 
-    clashes = write_archive({"algo-1": stream(one), "algo-2": stream(two)}, tmp_path / "model.tar.gz")
+    clashes = write_archive({"algo-1": stream(one), "algo-2": stream(two)}, tmp_path / "model.tar.gz").clashes
 
     assert clashes == ["sub/a"]
     assert content(tmp_path / "model.tar.gz") == {"sub/a": "of 2", "z": "of 1"}
@@ -174,7 +174,7 @@ def test_a_plain_folder_holds_the_same_and_belongs_to_the_caller(tmp_path: Path)
     (one / "link").symlink_to("sub/b")
     (one / "hard").hardlink_to(one / "sub/b")
 
-    clashes = write_folder({"algo-1": stream(one), "algo-2": stream(two)}, tmp_path / "model")
+    clashes = write_folder({"algo-1": stream(one), "algo-2": stream(two)}, tmp_path / "model").clashes
 
     assert clashes == ["a"]
     found = {path.relative_to(tmp_path / "model").as_posix(): path for path in (tmp_path / "model").rglob("*")}
@@ -185,6 +185,6 @@ def test_a_plain_folder_holds_the_same_and_belongs_to_the_caller(tmp_path: Path)
 
 
 def test_nothing_written_is_no_folder(tmp_path: Path) -> None:
-    assert write_folder({"algo-1": stream(host(tmp_path / "1", {})), "algo-2": None}, tmp_path / "output") == []
+    assert write_folder({"algo-1": stream(host(tmp_path / "1", {})), "algo-2": None}, tmp_path / "output").clashes == []
 
     assert [path.name for path in tmp_path.iterdir()] == ["1"]

@@ -413,7 +413,8 @@ def test_clashes_are_kept_for_the_receipt(tmp_path: Path) -> None:
 
     job.run()
 
-    assert job.record.clashes == {"model.tar.gz": ["model.pth"]}
+    assert job.record.merges["model.tar.gz"].clashes == ["model.pth"]
+    assert job.record.merges["model.tar.gz"].files == {"algo-1": ["model.pth"], "algo-2": ["model.pth"]}
 
 
 def test_two_runs_that_leave_the_same_leave_the_same_bytes(tmp_path: Path) -> None:

@@ -22,7 +22,16 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def follow(leader: str, host: str, seconds: float, port: int) -> None:
-    Follower(leader, host, seconds, port).wait()
+    follower = Follower(leader, host, seconds, port)
+    follower.ready()
+    follower.wait()
+
+
+def join(port: int) -> Follower:
+    """algo-2, ready for its part, with a script of its own to run."""
+    follower = Follower(LOOPBACK, "algo-2", 10, port)
+    follower.ready()
+    return follower
 
 
 def leader_of(*followers: str) -> Leader:
@@ -35,8 +44,15 @@ def start(pool: ThreadPoolExecutor, host: str, port: int, seconds: float = 10) -
 
 def connect(leader: Leader, host: str) -> socket.socket:
     """A follower by hand, to be dropped at will."""
+    connection = connect_only(leader, host)
+    connection.sendall(b"ready\n")
+    return connection
+
+
+def connect_only(leader: Leader, host: str) -> socket.socket:
+    """A follower by hand that has come and is not ready."""
     connection = socket.create_connection((LOOPBACK, leader.port), timeout=10)
-    connection.sendall(f"ready {host}\n".encode())
+    connection.sendall(f"here {host}\n".encode())
     return connection
 
 
@@ -99,6 +115,30 @@ def test_a_host_that_connects_and_says_nothing_is_not_ready() -> None:
     leader.dismiss()
 
 
+def test_a_host_may_take_its_time_to_get_ready_once_it_has_come(pool: ThreadPoolExecutor) -> None:
+    leader = leader_of("algo-2")
+    with connect_only(leader, "algo-2") as connection:
+        waiting = pool.submit(leader.wait_for_followers, 0.2)
+        time.sleep(0.6)
+        early = waiting.done()
+        connection.sendall(b"ready\n")
+
+        assert not early
+        assert waiting.result(10) is None
+    leader.dismiss()
+
+
+def test_a_host_that_goes_away_before_it_is_ready_is_named(pool: ThreadPoolExecutor) -> None:
+    leader = leader_of("algo-2")
+    connection = connect_only(leader, "algo-2")
+    waiting = pool.submit(leader.wait_for_followers, 10)
+    connection.close()
+
+    with pytest.raises(HostLost, match="algo-2 went away before it was ready"):
+        waiting.result(10)
+    leader.dismiss()
+
+
 def test_a_connection_that_breaks_before_its_word_counts_for_nobody(pool: ThreadPoolExecutor) -> None:
     leader = leader_of("algo-2")
     socket.create_connection((LOOPBACK, leader.port)).close()
@@ -129,7 +169,7 @@ def test_a_lost_follower_is_named_at_once() -> None:
     third.close()
 
     assert noticed.wait(5)
-    assert lost == ["algo-3"]
+    assert lost == ["algo-3 went away"]
     leader.dismiss()
     second.close()
 
@@ -187,7 +227,7 @@ def test_a_follower_that_has_ended_its_own_script_is_not_lost(pool: ThreadPoolEx
         noticed.set()
 
     leader = leader_of("algo-2", "algo-3")
-    second = pool.submit(Follower, LOOPBACK, "algo-2", 10, leader.port)
+    second = pool.submit(join, leader.port)
     third = connect(leader, "algo-3")
     leader.wait_for_followers(10)
     leader.watch(remember)
@@ -199,14 +239,14 @@ def test_a_follower_that_has_ended_its_own_script_is_not_lost(pool: ThreadPoolEx
 
     assert noticed.wait(5)
     assert before == []
-    assert lost == ["algo-3"]
+    assert lost == ["algo-3 went away"]
     leader.dismiss()
 
 
 def test_a_follower_that_ends_before_the_watch_begins_is_not_lost(pool: ThreadPoolExecutor) -> None:
     lost: list[str] = []
     leader = leader_of("algo-2")
-    follower = pool.submit(Follower, LOOPBACK, "algo-2", 10, leader.port)
+    follower = pool.submit(join, leader.port)
     follower.result(10).dismiss()
 
     leader.wait_for_followers(10)
@@ -231,5 +271,5 @@ def test_a_follower_with_a_script_of_its_own_tells_a_leader_that_ended_from_one_
         connection.close()
         time.sleep(0.2)
 
-        assert lost == ([] if word else [LOOPBACK])
+        assert lost == ([] if word else [f"{LOOPBACK} went away"])
         follower.dismiss()  # of a leader that is gone: nothing happens

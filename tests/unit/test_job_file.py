@@ -426,3 +426,16 @@ def test_lenient_lets_no_mistake_pass() -> None:
     problems = parse_job(table, PATH, lenient=True)[1]
 
     assert [problem.split(":")[0] for problem in problems] == ["training.max_run", "training.entrypoint"]
+
+
+def test_an_image_that_brings_its_own_train_needs_no_entry_point_and_gets_no_code() -> None:
+    job, problems = parse_job(
+        {"training": {"image_uri": "mine:1", "instance_type": "ml.m5.large", "instance_count": 1}}, PATH
+    )
+
+    assert problems == []
+    assert job
+    assert (job.training.entry_point, job.training.source_dir) == (None, None)
+    assert problems_of({"image_uri": "mine:1", "source_dir": "code"}, without=("entry_point",)) == [
+        "training.source_dir: needs entry_point, the script that the image's train is to run"
+    ]

@@ -164,3 +164,9 @@ def test_hosts_that_will_not_train_together_are_warned_about_and_no_others() -> 
 
 def test_a_plan_says_the_same_every_time() -> None:
     assert plan() == plan()
+
+
+def test_a_job_without_an_entry_point_has_the_hyperparameters_of_a_plain_estimator() -> None:
+    (first, _) = documents(plan(entry_point=None, hyperparameters={"flag": True, "text": "a"}), "hyperparameters")
+
+    assert first == {"flag": "True", "text": "a"}

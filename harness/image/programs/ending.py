@@ -40,8 +40,8 @@ def see_through(
         stopped.set()
         script.signal(signal.SIGTERM)
 
-    def end(host: str) -> None:
-        lost.append(host)
+    def end(what: str) -> None:
+        lost.append(what)
         script.signal(signal.SIGKILL)
 
     before = signal.signal(signal.SIGTERM, stop)
@@ -53,7 +53,7 @@ def see_through(
         stopped.wait(CAUSE_SECONDS)
     signal.signal(signal.SIGTERM, before)
     if lost and not stopped.is_set():
-        raise HostLost(f"{lost[0]} went away while the script was running")
+        raise HostLost(f"{lost[0]} (while the script was running)")
     if code == 0 or told:
         return code  # a script that was told to end has not failed
     return fail(failure(script, code, hosts, per_host))

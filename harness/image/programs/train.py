@@ -32,7 +32,7 @@ from harness.image.programs.launch import Unsupported
 from harness.image.programs.rendezvous import Follower, HostLost, Leader
 from harness.image.programs.script import Script
 
-START_SECONDS = 120  # for all hosts of a job to find each other
+START_SECONDS = 45  # for all hosts of a job to find each other; how long each then gets ready is its own affair
 OWN_CORES = Path("/run/own-cores")
 
 
@@ -217,10 +217,12 @@ def serve_leader(work: Work) -> int:
 
     Then this host has done its part, whatever became of the script: that is the leader's to say.
     """
+    follower = Follower(work.hosts[0], work.host, START_SECONDS)
     entry_point.install(work.entry_point)
     sshd = ssh.start_sshd()
     try:
-        Follower(work.hosts[0], work.host, START_SECONDS).wait()
+        follower.ready()
+        follower.wait()
     finally:
         sshd.kill()
     return 0
@@ -236,17 +238,16 @@ def run_torchrun(work: Work) -> int:
     torchrun = launch.torchrun_command(work.hosts, work.host, work.per_host, work.script_command()[1:])
     command = launch.on_own_cores(torchrun, own_cores=OWN_CORES.exists())
     environment = {**work.environment(launch.TORCH_DISTRIBUTED), "NCCL_PROTO": "simple"}
-    leader = Leader(work.followers) if work.host == work.hosts[0] else None
-    peers: Leader | Follower | None = leader
+    leads = work.host == work.hosts[0]
+    peers = Leader(work.followers) if leads else Follower(work.hosts[0], work.host, START_SECONDS)
     try:
         entry_point.install(work.entry_point)
-        if leader:
-            leader.wait_for_followers(START_SECONDS)
+        if isinstance(peers, Leader):
+            peers.wait_for_followers(START_SECONDS)
         else:
-            peers = Follower(work.hosts[0], work.host, START_SECONDS)
+            peers.ready()
         print(f"launching: {shlex.join(command)}", flush=True)
         script = Script(command, environment, contract.CODE_DIR)
         return see_through(script, work.hosts, work.per_host, peers=peers, elsewhere=len(work.hosts) > 1)
     finally:
-        if peers:
-            peers.dismiss()
+        peers.dismiss()

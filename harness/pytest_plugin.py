@@ -1,0 +1,200 @@
+"""Fixtures for tests of SageMaker jobs on real local hosts. Registered as the pytest plugin ``harness``.
+
+What is heavy is imported by the fixture that needs it: collecting tests costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.hosted_model import HostedModel
+    from harness.idle_hosts import IdleHosts
+    from harness.job_contract import JobContract
+    from harness.results import JobResult
+    from harness.running_job import RunningJob
+    from harness.sagemaker_env import SageMakerEnv
+
+_JOBS: pytest.StashKey[list[RunningJob]] = pytest.StashKey()
+_LAUNCHERS = ("gloo", "mpi", "toolkit")
+_MAX_HOSTS = 8
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("harness", "SageMaker jobs on local hosts")
+    group.addoption(
+        "--harness-hosts",
+        type=_hosts,
+        metavar="N",
+        help="Number of hosts of every job and cluster of a test, unless the test itself says how many.",
+    )
+    group.addoption("--harness-retain", action="store_true", help="Keep hosts and endpoints, to look around in them.")
+    group.addoption(
+        "--harness-launcher",
+        choices=_LAUNCHERS,
+        default="gloo",
+        help="How distributed scripts are started: horovodrun over gloo (default) or mpi, or AWS's own toolkit.",
+    )
+
+
+def _hosts(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= _MAX_HOSTS:
+        import argparse
+
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {_MAX_HOSTS}")
+    return int(text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "multihost(n): jobs and clusters of this test have n hosts, unless it says else")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the whole evidence of its jobs, of which pytest itself shows the beginning only."""
+    report = yield
+    if call.excinfo and call.when == "call":
+        for job in item.stash.get(_JOBS, ()):
+            report.sections.append((f"training job {job.name}", job.evidence()))
+    return report
+
+
+@pytest.fixture
+def harness_hosts(request: pytest.FixtureRequest) -> int | None:
+    """How many hosts jobs of this test have, by the marker ``multihost(n)`` or --harness-hosts; None: as they say."""
+    marker = request.node.get_closest_marker("multihost")
+    if marker is None:
+        found: int | None = request.config.getoption("--harness-hosts")
+        return found
+    if len(marker.args) != 1 or not isinstance(marker.args[0], int) or not 1 <= marker.args[0] <= _MAX_HOSTS:
+        raise pytest.UsageError(f"multihost takes a whole number from 1 to {_MAX_HOSTS}, not {marker.args!r}")
+    return int(marker.args[0])
+
+
+@pytest.fixture
+def sagemaker_env(tmp_path: Path) -> Iterator[Callable[..., SageMakerEnv]]:
+    """The contract of a host in the test's own process, without docker.
+
+    ``sagemaker_env(hyperparameters={…}, channels={"training": folder}, hosts=2, current_host="algo-1")`` lays out
+    /opt/ml in a temporary folder, sets the ``SM_*`` variables until the test is over, and returns a `SageMakerEnv`
+    with the folders, the variables and the script's ``arguments``.
+    """
+    from harness.sagemaker_env import make_sagemaker_env
+
+    with pytest.MonkeyPatch.context() as patch:
+
+        def make(
+            *,
+            hyperparameters: Mapping[str, Any] | None = None,
+            channels: Mapping[str, str | os.PathLike[str]] | None = None,
+            hosts: int = 1,
+            current_host: str = "algo-1",
+            entry_point: str = "train.py",
+            instance_type: str = "ml.m5.xlarge",
+        ) -> SageMakerEnv:
+            made = make_sagemaker_env(
+                tmp_path / "opt-ml",
+                hyperparameters=hyperparameters or {},
+                channels={name: Path(source) for name, source in (channels or {}).items()},
+                hosts=hosts,
+                current_host=current_host,
+                entry_point=entry_point,
+                instance_type=instance_type,
+            )
+            for name, value in made.variables.items():
+                patch.setenv(name, value)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def contract(harness_hosts: int | None, request: pytest.FixtureRequest) -> Callable[..., JobContract]:
+    """What the hosts of a job would be given, without docker: ``contract("job.toml", hosts=2)``.
+
+    Returns a `JobContract`: per host the documents of /opt/ml/input/config, the platform's variables and the ``SM_*``
+    variables, and the script's arguments. Raises `BadInput` with every problem the job file has.
+    """
+    from harness.job_contract import job_contract
+
+    def read(
+        job: str | os.PathLike[str], *, hosts: int | None = None, hyperparameters: Mapping[str, Any] | None = None
+    ) -> JobContract:
+        launcher = request.config.getoption("--harness-launcher")
+        return job_contract(Path(job), hosts or harness_hosts, hyperparameters or {}, launcher)
+
+    return read
+
+
+@pytest.fixture
+def training(
+    harness_hosts: int | None, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Callable[..., RunningJob]]:
+    """Start training jobs on real hosts: ``job = training("job.toml", hosts=2, hyperparameters={"epochs": 1})``.
+
+    Returns a `RunningJob` at once; ``job.wait()`` gives its `JobResult`. Jobs that still run when the test is over are
+    stopped, faults that never fired fail the test, and nothing is left in the engine.
+    """
+    from harness.running_job import JobsOfTest
+
+    with JobsOfTest(
+        runs=tmp_path / "runs",
+        launcher=request.config.getoption("--harness-launcher"),
+        retain=request.config.getoption("--harness-retain"),
+        hosts=harness_hosts,
+    ) as run:
+        request.node.stash[_JOBS] = run.jobs
+        yield run.start
+        unfired = run.close()
+    if unfired:
+        pytest.fail("\n".join(unfired), pytrace=False)
+
+
+@pytest.fixture
+def cluster(harness_hosts: int | None, request: pytest.FixtureRequest) -> Iterator[Callable[..., IdleHosts]]:
+    """Idle hosts to run commands on: ``hosts = cluster(2)``, then ``hosts.run("algo-1", "hostname")``."""
+    from harness.budget import hold
+    from harness.idle_hosts import idle_hosts
+    from harness.owner import marks
+    from harness.steps import Steps
+
+    retain = request.config.getoption("--harness-retain")
+    with ExitStack() as made:
+
+        def start(hosts: int | None = None) -> IdleHosts:
+            count = hosts or harness_hosts or 2
+            steps = Steps()
+            made.enter_context(hold(count, steps.note))
+            return made.enter_context(idle_hosts(count, retain=retain, marks=marks(retain=retain), steps=steps))
+
+        yield start
+
+
+@pytest.fixture
+def endpoint(request: pytest.FixtureRequest) -> Iterator[Callable[..., HostedModel]]:
+    """Host a model: ``endpoint("job.toml", result)``, with the result of a job or the path of a model.tar.gz.
+
+    Returns a `HostedModel` in service: ``invoke``, ``send``, ``ping``, ``logs``.
+    """
+    from harness.hosted_model import hosted_model
+    from harness.job_file import read_job_file
+    from harness.results import JobResult
+    from harness.steps import Steps
+
+    retain = request.config.getoption("--harness-retain")
+    with ExitStack() as made:
+
+        def host(job: str | os.PathLike[str], model: JobResult | str | os.PathLike[str]) -> HostedModel:
+            archive = model.model.path if isinstance(model, JobResult) else Path(model)
+            read = read_job_file(Path(job), for_hosting=True)
+            return made.enter_context(hosted_model(read, archive, retain=retain, steps=Steps()))
+
+        yield host
