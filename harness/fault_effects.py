@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Undo = Callable[[], object]
 _READY_SECONDS = 20.0
+_HEADROOM = 16 << 20  # bytes; far less than what a rank of a framework holds
 # The programs of the image, run without the image's own `train`.
 _PYTHON = ("env", "PYTHONPATH=/usr/local/lib/harness", "python3", "-m")
 # In the mounts of a host: over each folder an overlay whose upper layer is a file system that has just been filled.
@@ -85,8 +86,7 @@ class Effects:
             case faults.FullDisk():
                 return self._each(fault, self._fill)
             case faults.MemoryLimit():
-                limit = fault.mebibytes << 20
-                return self._each(fault, lambda container: container.update(mem_limit=limit, memswap_limit=limit))
+                return self._each(fault, lambda container: _limit_memory(container, fault.mebibytes << 20))
             case faults.Corrupt():
                 return self._each(fault, lambda container: _corrupt(container, fault.channel))
             case faults.StallEngine():
@@ -220,6 +220,23 @@ def _unless_gone(action: Undo) -> None:
     # Undone at the end, when hosts may have ended, or been removed, in the meantime: then there is nothing to undo.
     with suppress(APIError, HarnessError):
         action()
+
+
+def _limit_memory(container: Container, limit: int) -> None:
+    """Give the container ``limit`` bytes; where it uses more, the kernel kills its largest process.
+
+    A kernel with control groups of version 1 refuses a limit below what is in use: then the limit is what is in use,
+    and something small asks for more.
+    """
+    from docker.errors import APIError
+
+    try:
+        container.update(mem_limit=limit, memswap_limit=limit)
+    except APIError:
+        now: Any = container.stats(stream=False)
+        used = int(now["memory_stats"]["usage"]) + _HEADROOM
+        container.update(mem_limit=used, memswap_limit=used)
+        container.exec_run(["sh", "-c", f"head -c {3 * _HEADROOM} /dev/zero | tail -c {3 * _HEADROOM} > /dev/null"])
 
 
 def _corrupt(container: Container, channel: str) -> None:

@@ -27,7 +27,6 @@ _PROBE_SECONDS = 5  # of silence, then between questions
 _PROBES = 5  # without an answer: lost packets alone do not lose a host
 SILENCE_SECONDS = _PROBE_SECONDS * (_PROBES + 1)
 WENT_AWAY = "went away"
-FELL_SILENT = f"has not answered for {SILENCE_SECONDS} s: nothing passes between it and this host"
 _SILENCE = "\0"  # read where the other end has fallen silent
 
 
@@ -170,7 +169,9 @@ def _ask_when_silent(connection: socket.socket) -> None:
 
 
 def _fate(word: str) -> str:
-    return FELL_SILENT if word == _SILENCE else WENT_AWAY
+    if word != _SILENCE:
+        return WENT_AWAY
+    return f"has not answered {socket.gethostname()} for {SILENCE_SECONDS} s: nothing passes between the two"
 
 
 def _read_line(connection: socket.socket) -> str:
