@@ -17,7 +17,9 @@ def sweep(client: DockerClient, me: Owner | None = None) -> list[str]:
 
     What is retained, what has no owner (endpoints, staged inputs) and what lives elsewhere is left alone.
     """
-    from docker.errors import NotFound
+    from docker.errors import APIError
+
+    from harness.volumes import is_complete
 
     me = me or this_process()
     chosen: dict[str, Any] = {"label": labels.OWNER}
@@ -30,12 +32,17 @@ def sweep(client: DockerClient, me: Owner | None = None) -> list[str]:
         found += [(item.attrs["Labels"] or {}, item, lambda thing: thing.remove()) for item in listed]
     removed = []
     for marks, item, remove in found:
-        if is_left_over(marks, me):
-            try:
-                remove(item)
-            except NotFound:
-                continue  # another start was first
-            removed.append(str(item.name))
+        if not is_left_over(marks, me):
+            continue
+        if marks.get(labels.KIND) == labels.STAGED_INPUT and is_complete(client, str(item.name)):
+            continue  # a staged input is everybody's once it is complete
+        try:
+            remove(item)
+        except APIError as error:
+            if error.status_code not in (404, 409):
+                raise
+            continue  # another start was first, or is at it; what is still in use is left to a later one
+        removed.append(str(item.name))
     return removed
 
 

@@ -18,6 +18,7 @@ from harness import labels
 from harness.data_objects import DataObject, content_digest
 from harness.errors import DataDownloadFailed
 from harness.file_digests import file_digests
+from harness.owner import this_process
 from harness.s3_objects import S3, identity
 from harness.tar import file_stream
 
@@ -89,7 +90,8 @@ class Volumes:
         # Two runs may do this at once; each fills a volume of its own, and only complete ones are ever found.
         name = f"harness-input-{digest[:12]}-{secrets.token_hex(3)}"
         owned = {labels.KIND: labels.STAGED_INPUT, _CONTENT: digest}
-        volume = self._client.volumes.create(name, labels=owned)
+        # Wanted by this process alone until it is full, and by everybody from then on (`is_complete`).
+        volume = self._client.volumes.create(name, labels={**owned, **this_process().labels()})
         try:
             put(self._client, self._image, name, file_stream(files, "volume"))
         except BaseException:
@@ -109,13 +111,18 @@ def put(client: docker.DockerClient, image: str, volume: str, archive: Any) -> N
         image,
         "true",
         volumes={volume: {"bind": "/volume", "mode": "rw"}},
-        labels={labels.KIND: labels.STAGED_INPUT},
+        labels={labels.KIND: labels.STAGED_INPUT, **this_process().labels()},
     )
     try:
         if not container.put_archive("/", archive):
             raise DataDownloadFailed(f"the engine did not take the data for volume {volume!r}")
     finally:
         container.remove(force=True)
+
+
+def is_complete(client: docker.DockerClient, volume: str) -> bool:
+    """Whether a staged volume was filled to its end, whoever did it."""
+    return bool(client.volumes.list(filters={"label": f"{_FILLED}={volume}"}))
 
 
 def clean_staged(client: docker.DockerClient) -> int:

@@ -1,0 +1,122 @@
+"""However the harness ends, the next start leaves nothing of it in the engine, and takes nothing else."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from harness import labels
+from harness.owner import owner_of
+from harness.sweep import sweep
+from tests.docker.conftest import HARNESS, MPI, Workplace
+
+SEED, MOMENTS, LONGEST = 20261124, 20, 6.0
+TRAIN = """
+import horovod.torch as hvd
+
+hvd.init()
+open("/opt/ml/model/made-by-" + str(hvd.rank()), "w").close()
+"""
+
+
+@pytest.fixture
+def owned(engine: docker.DockerClient) -> Callable[[set[int]], list[str]]:
+    """Names of what is in the engine and belongs to one of some processes."""
+
+    def look(processes: set[int]) -> list[str]:
+        chosen: dict[str, Any] = {"label": labels.OWNER}
+        marked = [
+            (item.name, item.labels) for item in engine.containers.list(all=True, filters=chosen, ignore_removed=True)
+        ]
+        for collection in (engine.networks, engine.volumes):
+            marked += [(item.name, item.attrs["Labels"]) for item in collection.list(filters=chosen)]
+        found = ((name, owner_of(marks)) for name, marks in marked)
+        return [str(name) for name, owner in found if owner and owner.pid in processes]
+
+    return look
+
+
+def killed_after(workplace: Workplace, job: Path, seconds: float) -> int:
+    """The number of a harness that was killed, as by a power cut, so long after its start."""
+    running = subprocess.Popen(
+        [HARNESS, "train", str(job)],
+        cwd=workplace.folder,
+        env=dict(os.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        running.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    return running.pid
+
+
+def test_a_harness_that_is_killed_at_any_moment_leaves_nothing_after_the_next_start(
+    workplace: Workplace, owned: Callable[[set[int]], list[str]]
+) -> None:
+    (workplace.folder / "data").mkdir()
+    (workplace.folder / "data/a").write_text("a")
+    job = workplace.job(TRAIN, table=MPI + 'inputs = { training = "data" }\n')
+    moments = random.Random(SEED)  # noqa: S311  the same moments each time
+
+    killed = {killed_after(workplace, job, moments.uniform(0.1, LONGEST)) for _ in range(MOMENTS)}
+    time.sleep(2)  # what compose was told to make when it was killed is there by now
+    again = workplace.harness("train", str(job))
+
+    assert again.exit_code == 0, again
+    assert owned(killed) == []
+    assert (workplace.folder / "data/a").read_text() == "a"
+
+
+@pytest.fixture
+def volume(engine: docker.DockerClient) -> Iterator[Callable[[dict[str, str]], str]]:
+    """Makes volumes with labels, and removes those that are still there."""
+    made: list[str] = []
+
+    def make(marks: dict[str, str]) -> str:
+        made.append(str(engine.volumes.create(labels=marks).name))
+        return made[-1]
+
+    yield make
+    there = {item.name for item in engine.volumes.list()}
+    for name in made:
+        if name in there:
+            engine.volumes.get(name).remove()
+
+
+def test_only_what_has_no_living_owner_is_swept(
+    engine: docker.DockerClient, volume: Callable[[dict[str, str]], str]
+) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    mine = owner_of(_marks())
+    assert mine
+    gone = f"{ended.pid} 1 {mine.namespace} {mine.boot} {mine.machine}"
+    elsewhere = f"{ended.pid} 1 {mine.namespace} {mine.boot} another-machine"
+    left_over = volume({labels.OWNER: gone})
+    kept = [volume(_marks()), volume({labels.OWNER: elsewhere}), volume({labels.RETAINED: "yes"}), volume({})]
+
+    assert left_over in sweep(engine)
+
+    there = {item.name for item in engine.volumes.list()}
+    assert left_over not in there
+    assert set(kept) <= there
+
+
+def _marks() -> dict[str, str]:
+    from harness.owner import this_process
+
+    return this_process().labels()
