@@ -119,6 +119,8 @@ class Lab:
                 result = job.wait(_PATIENCE)
             except AssertionError:
                 return Seen(cell, "none", "", _PATIENCE, ("it hangs",))
+            except Exception as error:  # the matrix goes on, and shows it
+                return Seen(cell, "none", "", 0.0, (f"the harness failed: {error}",))
             seconds = time.monotonic() - job.fired[0][1] if job.fired else 0.0
         wrong = (*judge(cell, result, seconds), *self._left_over(job.name), *self._touched(before))
         return Seen(cell, result.status, result.failure_reason, seconds, wrong)

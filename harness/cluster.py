@@ -291,8 +291,11 @@ def remove_run(client: docker.DockerClient, run: str) -> None:
     """Remove every container, network and volume that carries the label of ``run``."""
     chosen: dict[str, Any] = {"label": f"{labels.RUN}={run}"}
     containers = client.containers.list(all=True, filters=chosen, ignore_removed=True)
-    with ThreadPoolExecutor(max(1, len(containers))) as pool:
-        list(pool.map(_remove_container, containers))
+    hosts = [item for item in containers if labels.HOST in item.labels]
+    # Those that help hosts first: some live in a host's network, which the engine cannot take down under them.
+    for together in ([item for item in containers if item not in hosts], hosts):
+        with ThreadPoolExecutor(max(1, len(together))) as pool:
+            list(pool.map(_remove_container, together))
     for network in client.networks.list(filters=chosen):
         _ignoring_absence(network.remove)
     for volume in client.volumes.list(filters=chosen):

@@ -206,6 +206,8 @@ def _carry_out(
     finally:
         for line in injector.close():
             screen.note(line)
+        if injector.fired and not retain:
+            cluster.remove()  # a fault that fired while hosts were removed may have made a helper since
 
 
 def _opening_lines(
