@@ -40,7 +40,7 @@ from harness.sources import python_sources
 from harness.steps import Printer, Steps
 from harness.stop_job import note_ownership
 from harness.sweep import sweep
-from harness.training import run_training
+from harness.training import insist, run_training
 from harness.watch import STOP_GRACE
 
 if TYPE_CHECKING:
@@ -144,16 +144,34 @@ def _train(
     screen = Screen(steps, metrics)
     engine = _Engine(client, compose, plan, inputs)
     outcome = _carry_out(engine, record, metrics, screen, manner, attendance, retain=retain)
+    ended = _Ended(job, outcome, record, metrics)
+    # The job is over: what somebody interrupts now is not the job, and must not make it look as if it were.
+    insist(lambda: _close(ended, limits, lambda seen: write_receipt((*plan.warnings, *known, *seen))))
+    return record.description
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A job that is over, and what it left."""
+
+    job: TrainingJob
+    outcome: Outcome
+    record: RunRecord
+    metrics: MetricReader
+
+
+def _close(ended: _Ended, limits: Limits, write_receipt: Callable[[Sequence[str]], Receipt]) -> None:
+    """Write the last receipt, and the last lines of the run."""
+    record, outcome = ended.record, ended.outcome
+    seen = advice.after(ended.job, _facts(ended.job, record, ended.metrics))
+    made = write_receipt(seen)
     printer = Printer(sys.stderr, lambda: 80)
-    for line in outcome_lines(record.description, folder, outcome.failed_host, metrics):
+    for line in outcome_lines(record.description, record.folder, outcome.failed_host, ended.metrics):
         printer.line(line)
     if outcome.starved_host:
         printer.line(f"  {memory_advice(outcome.starved_host, limits)}")
-    seen = advice.after(job, _facts(job, record, metrics))
-    made = write_receipt((*plan.warnings, *known, *seen))
-    for line in closing_lines(made, folder / RECEIPT, seen):
+    for line in closing_lines(made, record.folder / RECEIPT, seen):
         printer.line(line)
-    return record.description
 
 
 @dataclass(frozen=True)

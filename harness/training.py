@@ -34,7 +34,7 @@ def run_training(
     exits: list[HostExit] = []
     try:
         outcome = _play(run, watch, exits)
-        _insist(lambda: run.record.finish(outcome, run.metrics, exits))
+        insist(lambda: run.record.finish(outcome, run.metrics, exits))
     finally:
         watch.let_go()
         if not retain:
@@ -157,10 +157,10 @@ def _remove(run: Run) -> None:
     if run.checkpoints:
         run.checkpoints.stop()
     with run.reporter.step("removing the hosts"):
-        _insist(run.cluster.remove)
+        insist(run.cluster.remove)
 
 
-def _insist(action: Callable[[], object]) -> None:
+def insist(action: Callable[[], object]) -> None:
     """Do what must be done, however impatient someone is; ``action`` is safe to repeat."""
     try:
         action()

@@ -23,8 +23,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from harness.control import Control
+from harness.fault_injector import FaultInjector
 from harness.job_file import read_job_file
-from harness.local_run import Manner, train
+from harness.local_run import Attendance, Manner, train
 from harness.steps import Steps
 from harness.tar import tree
 from tests.docker.conftest import HARNESS, REPOSITORY, Workplace
@@ -158,7 +159,7 @@ def test_a_job_that_is_interrupted_by_hand_at_any_moment_leaves_a_description_an
 
 
 def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300  # the engine may be busy with others
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -334,7 +335,9 @@ def test_mnist_that_is_interrupted_twice_ends_with_the_model_of_a_run_that_is_no
     (runs / "latest").unlink()
 
     running = threading.Thread(
-        target=lambda: train(file.training, manner, control, runs=runs, retain=False, steps=Steps())
+        target=lambda: train(
+            file.training, manner, Attendance(control, FaultInjector(())), runs=runs, retain=False, steps=Steps()
+        )
     )
     running.start()
     for attempt in (1, 2):
