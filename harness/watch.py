@@ -116,7 +116,10 @@ class Watch:
             try:
                 event = attempt.next_event(self._events)
             except KeyboardInterrupt:
-                attempt.ctrl_c()
+                try:
+                    attempt.ctrl_c()
+                except KeyboardInterrupt:  # the second came before the first was dealt with
+                    attempt.ctrl_c()
             else:
                 attempt.hear(event)
         if attempt.asked == status.INTERRUPTED:
@@ -169,6 +172,7 @@ class _Attempt:
         self._times = times
         self._alarms = alarms
         self._ending: list[threading.Thread] = []
+        self._presses = 0  # of Ctrl-C
 
     @property
     def failed(self) -> bool:
@@ -204,7 +208,9 @@ class _Attempt:
 
     def ctrl_c(self) -> None:
         """The first stops the job, the next one kills what is left of it."""
-        self._stop_asked(0.0 if self.asked or self.failed else self._times.grace, more="; Ctrl-C again kills them")
+        self._presses += 1
+        at_once = self.asked or self.failed or self._presses > 1
+        self._stop_asked(0.0 if at_once else self._times.grace, more="; Ctrl-C again kills them")
 
     def join(self) -> None:
         """Return once nothing is taking hosts away any more."""
