@@ -35,7 +35,7 @@ def read_channels(training: Table, folder: Path, input_mode: str, groups: Collec
         table = inputs.table_or_text(name, "s3_data")
         channel = _channel(table, name, folder)
         if channel:
-            for problem in _contradictions(channel, input_mode, groups):
+            for problem in contradictions(channel, input_mode, groups):
                 inputs.problem(name, problem)
             channels.append(channel)
     if len(channels) > MAX_CHANNELS:
@@ -83,7 +83,7 @@ def _source(table: Table, folder: Path) -> Path | str | None:
     return folder / (unquote(urlsplit(text).path) if text.startswith("file://") else text)
 
 
-def _contradictions(channel: Channel, job_mode: str, groups: Collection[str]) -> Iterator[str]:
+def contradictions(channel: Channel, job_mode: str, groups: Collection[str]) -> Iterator[str]:
     mode = channel.input_mode or job_mode
     if channel.s3_data_type == AUGMENTED_MANIFEST and mode != PIPE:
         yield "an AugmentedManifestFile needs input_mode = 'Pipe'"

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from harness import cli_hosting
+from harness import cli_door, cli_hosting
 from harness.cli_durations import all_seconds, seconds
 from harness.cli_stop import stop
 from harness.errors import BadInput, HarnessError
@@ -62,6 +62,7 @@ def main() -> None:
       harness serve                         host the model that came out
       harness invoke INPUT                  ask it something
       harness stop                          remove the endpoint; with a job's name, stop that job
+      harness exec -- python my_script.py   run a program of the SageMaker SDK against local hosts
     """
 
 
@@ -266,6 +267,9 @@ def doctor(*, as_json: bool) -> None:
     sys.exit(0 if all(check.ok for check in checks) else 1)
 
 
+main.add_command(cli_door.up)
+main.add_command(cli_door.down)
+main.add_command(cli_door.execute)
 main.add_command(cli_hosting.serve)
 main.add_command(cli_hosting.invoke)
 main.add_command(stop)

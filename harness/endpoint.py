@@ -24,7 +24,7 @@ INVOCATION_SECONDS = 60.0  # same page
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint that exists, in service or not."""
+    """An endpoint that exists, in service or not; of the AWS door's endpoints one instance."""
 
     endpoint_name: str
     image: str

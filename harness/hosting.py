@@ -43,6 +43,7 @@ __all__ = [
     "Endpoint",
     "EndpointPlan",
     "Response",
+    "await_service",
     "delete",
     "deploy",
     "describe",
@@ -53,6 +54,7 @@ __all__ = [
     "list_endpoints",
     "logs",
     "ping",
+    "start_instance",
 ]
 
 VARIANT = "AllTraffic"  # the SDK's name for its one variant (SDK v2, session.py)
@@ -62,20 +64,23 @@ _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
 @dataclass(frozen=True)
 class EndpointPlan:
-    """An endpoint to be: ``model_archive`` is a model.tar.gz with its code/, as `model_archive.repack` makes it.
+    """An endpoint to be: ``model_archive`` is a model.tar.gz with its code/, as `model_archive.repack` makes it,
+    or None where the image has all that it needs.
 
+    ``labels`` are those beside an endpoint's own, of which they may say others.
     ``host_port`` None is a free one of the loopback interface. ``log_file`` receives the whole log when the
     deployment fails.
     """
 
     endpoint_name: str
     image: str
-    model_archive: Path
+    model_archive: Path | None
     environment: Mapping[str, str] = field(default_factory=dict)
     host_port: int | None = None
     initial_instance_count: int = 1
     health_check_seconds: float = HEALTH_CHECK_SECONDS
     log_file: Path | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def hosting_environment(entry_point: str, user: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -97,27 +102,43 @@ def deploy(client: DockerClient, plan: EndpointPlan, deadline: Deadline | None =
     """
     deadline = deadline or Deadline(plan.health_check_seconds, f"waiting for endpoint {plan.endpoint_name!r}")
     _check(client, plan)
-    names = {labels.KIND: labels.ENDPOINT, labels.JOB: plan.endpoint_name, labels.RUN: uuid.uuid4().hex}
-    container = server.create(client, server.Description(plan.image, plan.environment, names, host_port=plan.host_port))
+    endpoint = start_instance(client, plan)
     try:
-        server.put_model(container, plan.model_archive)
-        server.start(container, plan.host_port)
-        container.reload()
-        endpoint = from_container(client, container)
-        _await_service(endpoint, deadline)
+        await_service(endpoint, deadline)
     except EndpointFailed as failure:
-        raise _with_log(failure, container, plan) from failure.__cause__
+        raise _with_log(failure, endpoint.container, plan) from failure.__cause__
     except BaseException:  # also Ctrl-C
-        server.remove(container)
+        server.remove(endpoint.container)
         raise
     return endpoint
 
 
+def start_instance(client: DockerClient, plan: EndpointPlan) -> Endpoint:
+    """Start a container for ``plan`` and return at once. Raises `BadInput`; no container stays behind then."""
+    names = {
+        labels.KIND: labels.ENDPOINT,
+        labels.JOB: plan.endpoint_name,
+        labels.RUN: uuid.uuid4().hex,
+        **plan.labels,
+    }
+    container = server.create(client, server.Description(plan.image, plan.environment, names, host_port=plan.host_port))
+    try:
+        if plan.model_archive is not None:
+            server.put_model(container, plan.model_archive)
+        server.start(container, plan.host_port)
+        container.reload()
+        return from_container(client, container)
+    except BaseException:  # also Ctrl-C
+        server.remove(container)
+        raise
+
+
 def list_endpoints(client: DockerClient, name: str | None = None) -> list[Endpoint]:
-    """All endpoints in the engine, the newest first, also those whose container has ended."""
+    """All endpoints in the engine, the newest first, also those whose container has ended; not those of a door."""
     wanted = [f"{labels.KIND}={labels.ENDPOINT}"] + ([f"{labels.JOB}={name}"] if name else [])
     containers = client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)
-    return sorted((from_container(client, each) for each in containers), key=lambda e: e.created, reverse=True)
+    ours = (from_container(client, each) for each in containers if labels.DOOR not in each.labels)
+    return sorted(ours, key=lambda e: e.created, reverse=True)
 
 
 def find(client: DockerClient, name: str | None = None) -> Endpoint:
@@ -189,7 +210,7 @@ def _check(client: DockerClient, plan: EndpointPlan) -> None:
     if plan.initial_instance_count != 1:
         count = plan.initial_instance_count
         problems.append(f"initial_instance_count is {count!r}: only 1 instance can be hosted locally so far")
-    if not plan.model_archive.is_file():
+    if plan.model_archive is not None and not plan.model_archive.is_file():
         problems.append(f"no model archive {str(plan.model_archive)!r}")
     # The platform compares names without case when it creates an endpoint (CreateEndpoint in the API reference).
     if plan.endpoint_name.lower() in {e.endpoint_name.lower() for e in list_endpoints(client)}:
@@ -202,7 +223,7 @@ def _check(client: DockerClient, plan: EndpointPlan) -> None:
         raise BadInput(problems)
 
 
-def _await_service(endpoint: Endpoint, deadline: Deadline) -> None:
+def await_service(endpoint: Endpoint, deadline: Deadline) -> None:
     """Return once the model is loaded and /ping answers; raise `EndpointFailed` when that cannot be any more."""
     loaded = False
     while not deadline.expired():
@@ -219,7 +240,8 @@ def _await_service(endpoint: Endpoint, deadline: Deadline) -> None:
         if loaded:
             time.sleep(min(0.05, deadline.remaining()))
     # The platform's own words (FailureReason of such an endpoint).
-    why = f"the primary container for production variant {VARIANT} did not pass the ping health check"
+    variant = endpoint.container.labels.get(labels.VARIANT, VARIANT)
+    why = f"the primary container for production variant {variant} did not pass the ping health check"
     words = last_words(logs(endpoint))
     raise EndpointFailed(f"endpoint {endpoint.endpoint_name!r}: {why} in {deadline.seconds:g} s\n{words}")
 

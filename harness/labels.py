@@ -9,6 +9,9 @@ HOST = PREFIX + "host"  # algo-1 … algo-N
 RUN = PREFIX + "run"  # one value per run: everything that has it goes together
 OWNER = PREFIX + "owner"  # the process that wants it: without it, it is left over
 RETAINED = PREFIX + "retained"  # kept on purpose, owned by nobody: `harness clean` removes it
+VARIANT = PREFIX + "variant"  # of an endpoint of the AWS door
+INSTANCE = PREFIX + "instance"  # which of the variant's, from 0
+DOOR = PREFIX + "door"  # one value per state folder: a door touches only what is its own
 
 TRAINING = "training"
 ENDPOINT = "endpoint"

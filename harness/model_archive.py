@@ -46,6 +46,23 @@ def repack(model_tar: Path, source_dir: Path, entry_point: str, destination: Pat
         part.unlink(missing_ok=True)
 
 
+def make_harmless(model_tar: Path, destination: Path) -> None:
+    """Write ``destination``, a plain tar of what is in ``model_tar``, code/ included, as the platform unpacks it.
+
+    Raises `BadInput` as `repack` does; an archive without any file is none of its concern.
+    """
+    part = destination.with_name(destination.name + ".part")
+    try:
+        with tarfile.open(part, "w") as plain:
+            for member, content in _members(model_tar):
+                plain.addfile(member, content)
+        part.replace(destination)
+    except OSError as error:
+        raise BadInput(f"cannot unpack {str(model_tar)!r}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def is_empty(model_tar: Path) -> bool:
     """Whether an archive that a run of ours left, or did not leave, holds nothing; reads no more than its beginning."""
     if not model_tar.exists():
@@ -73,7 +90,14 @@ def _require_model(model_tar: Path, files: int) -> None:
 
 
 def _model_members(model_tar: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
-    """Each member outside of code/, harmless and in the archive's order, with the content of a file."""
+    """Each member outside of code/."""
+    for member, content in _members(model_tar):
+        if member.name.split("/")[0] != CODE:
+            yield member, content
+
+
+def _members(model_tar: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
+    """Each member, harmless and in the archive's order, with the content of a file; the root folder is left out."""
     paths = _Paths()
     try:
         # gzip's own reader, as tarfile's neither checks the sum nor notices a stream that is cut off.
@@ -83,7 +107,7 @@ def _model_members(model_tar: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]
                 if problem:
                     raise BadInput(f"model archive {str(model_tar)!r}: member {member.name!r} {problem}")
                 name = posixpath.normpath(member.name)
-                if name not in (".", "/") and name.split("/")[0] != CODE:
+                if name not in (".", "/"):
                     yield _harmless(member, name), archive.extractfile(member) if member.isfile() else None
             while stream.read(1 << 20):
                 pass  # to the end, where the sum is

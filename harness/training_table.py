@@ -89,7 +89,7 @@ def read_training(table: Table, folder: Path, *, lenient: bool = False) -> Train
     if not lenient:
         for key in not_played:
             table.problem(key, f"is not emulated ({NOT_PLAYED[key].why}); remove it, or go on without it: --lenient")
-    for key, problem in _problems(job):
+    for key, problem in problems_of(job):
         table.problem(key, problem)
     table.close()
     default = folder if entry_point or not image_uri else None
@@ -188,7 +188,7 @@ def _tags(table: Table) -> dict[str, str]:
     return tags
 
 
-def _problems(job: TrainingJob) -> Iterator[tuple[str, str]]:
+def problems_of(job: TrainingJob) -> Iterator[tuple[str, str]]:
     """What contradicts the API's rules, as key and problem."""
     if not _JOB_NAME.fullmatch(job.base_job_name) or len(job.base_job_name) > 63 - _STAMP_LENGTH:
         most = 63 - _STAMP_LENGTH

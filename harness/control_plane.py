@@ -1,0 +1,51 @@
+"""SageMaker as methods: every operation that the door answers itself, over one folder of records. No HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness.archives import Archives
+from harness.control_plane_hosting import HostingOperations
+from harness.control_plane_training import TrainingExecutor, TrainingOperations, read_training, training_document
+from harness.endpoint_life import EndpointLife
+from harness.endpoint_records import endpoint_document, read_endpoint, read_requested, requested_document
+from harness.instances import Instances
+from harness.invocations import Invocations
+from harness.log_shipping import LogShipper
+from harness.moto_services import MotoServices
+from harness.records import Records
+from harness.tags import Tags
+
+Members = dict[str, Any]
+Operation = Callable[[Members, float], Members]
+
+
+class ControlPlane:
+    """``state`` is the folder that all of it is kept in; ``executor`` runs training jobs, where there is one."""
+
+    def __init__(
+        self, state: Path, instances: Instances, services: MotoServices, executor: TrainingExecutor | None = None
+    ) -> None:
+        endpoints = Records(state / "endpoints", endpoint_document, read_endpoint)
+        models = Records(state / "models", requested_document, read_requested)
+        configs = Records(state / "endpoint-configs", requested_document, read_requested)
+        jobs = Records(state / "training-jobs", training_document, read_training)
+        self.tags = Tags(state / "tags.json")
+        self._logs = LogShipper(instances, services.put_log_events)
+        self._life = EndpointLife(endpoints, instances, Archives(state / "archives", services.read_object), self._logs)
+        hosting = HostingOperations(models, configs, self._life, instances, services.has_object, self.tags)
+        self._training = TrainingOperations(jobs, executor, self.tags)
+        self.invocations = Invocations(endpoints.get, self._life.fleet)
+        self.operations: dict[str, Operation] = {**hosting.operations(), **self._training.operations()}
+
+    def recover(self) -> None:
+        """Take up what an earlier door over the same folder has left."""
+        self._life.recover()
+        self._training.recover()
+
+    def close(self, *, stop: bool) -> None:
+        """End; with ``stop`` no instance is left."""
+        self._life.close(stop=stop)
+        self._logs.close()

@@ -1,0 +1,123 @@
+"""The local AWS door: served in the foreground, started behind, stopped, and programs run against it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from harness import process
+from harness.deadline import Deadline
+from harness.door_environment import Door, program_environment, shell_lines
+from harness.door_state import StateFolder
+from harness.errors import BadInput, CommandFailed
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+CLIENT = Path(__file__).parent / "client"
+START_SECONDS = 30.0
+STOP_SECONDS = 90.0  # instances have 30 s for their end, and are stopped together
+_TAIL = 15
+
+
+def serve(folder: StateFolder, port: int) -> None:
+    """Serve until a signal ends it; endpoints end with it then, and come up again with the next door."""
+    from harness.api import Api
+    from harness.control_plane import ControlPlane
+    from harness.docker_instances import DockerInstances
+    from harness.door_server import Server
+    from harness.engine import connect
+    from harness.moto_services import MotoServices
+
+    with folder.locked():
+        services = MotoServices()
+        plane = ControlPlane(folder.path, DockerInstances(connect, own_image, folder.door_id()), services)
+        api = Api(plane, services, _note, lambda: {"pid": os.getpid()})
+        try:
+            server = Server(api.handle, port)
+        except OSError as error:
+            raise BadInput(f"port {port}: {error.strerror}; name another one, or none for any free one") from error
+        with server, folder.serving(server.url, os.getpid()):
+            _note(f"serving at {server.url}")
+            plane.recover()
+            try:
+                server.serve_forever()
+            except KeyboardInterrupt:  # what SIGTERM becomes, too
+                _note("stopping")
+            finally:
+                plane.close(stop=True)
+
+
+def own_image(client: DockerClient) -> str:
+    """The image of the hosts. Raises `BadInput` where it is not built: that takes minutes, and callers wait seconds."""
+    from docker.errors import ImageNotFound
+
+    from harness.image_build import image_tag, read_context
+
+    tag = image_tag(read_context())
+    try:
+        client.images.get(tag)
+    except ImageNotFound:
+        raise BadInput(f"the image of the hosts, {tag}, is not built yet: run harness build") from None
+    return tag
+
+
+def up(folder: StateFolder, port: int) -> tuple[Door, bool]:
+    """The door of ``folder``, and whether it was started now: in a session of its own, which outlives us.
+
+    Raises `CommandFailed` with the end of its log when it does not come up.
+    """
+    door = folder.door()
+    if door is not None:
+        if port and not door.url.endswith(f":{port}"):
+            raise BadInput(f"--port {port}: the door serves at {door.url} already; harness down stops it")
+        return door, False
+    argv = [sys.executable, "-m", "harness", "up", "--foreground", "--state", str(folder.path), "--port", str(port)]
+    started = process.start_detached(argv, folder.log)
+    deadline = Deadline(START_SECONDS, "waiting for the door")
+    while True:
+        door = folder.door()
+        if door is not None:
+            return door, True
+        if started.poll() is not None or deadline.expired():
+            why = "ended at once" if started.poll() is not None else f"does not serve after {START_SECONDS:g} s"
+            said = "\n".join(folder.log.read_text(errors="replace").splitlines()[-_TAIL:])
+            raise CommandFailed(argv, f"the door {why}; its log is {str(folder.log)!r}", said)
+        time.sleep(0.02)
+
+
+def down(folder: StateFolder) -> bool:
+    """Stop the door of ``folder`` and its endpoints; whether there was one."""
+    door = folder.door()
+    if door is None:
+        return False
+    os.kill(door.pid, signal.SIGTERM)
+    deadline = Deadline(STOP_SECONDS, "waiting for the door to end its endpoints")
+    while folder.held():
+        deadline.check(f"process {door.pid} still serves")
+        time.sleep(0.02)
+    return True
+
+
+def execute(folder: StateFolder, door: Door, command: Sequence[str]) -> NoReturn:
+    """Become ``command``, whose AWS calls come to ``door``. Raises `CommandFailed` when there is no such program."""
+    environment = program_environment(door, str(folder.path), str(CLIENT), os.environ)
+    try:
+        os.execvpe(command[0], list(command), environment)
+    except OSError as error:
+        raise CommandFailed(command, f"cannot be run: {error.strerror}") from error
+
+
+def export_lines(folder: StateFolder, door: Door) -> list[str]:
+    return shell_lines(door, str(folder.path), str(CLIENT), os.environ)
+
+
+def _note(text: str) -> None:
+    """A line of the door's log."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    sys.stderr.flush()

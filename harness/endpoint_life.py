@@ -1,0 +1,219 @@
+"""The lives of the door's endpoints: created, updated without downtime, scaled, deleted, found again.
+
+Each operation returns at once and goes on in a thread; what it has come to is in the endpoint's record. The old
+instances of an endpoint serve until all the new ones do.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from harness import endpoint_records as status
+from harness.archives import Archives
+from harness.endpoint_records import EndpointRecord, Variant
+from harness.errors import HarnessError
+from harness.fleet import Fleet, fleet_of, start_all, wanted_places
+from harness.instances import Instance, Instances
+from harness.log_shipping import LogShipper
+from harness.records import Records
+
+
+class EndpointLife:
+    def __init__(
+        self,
+        records: Records[EndpointRecord],
+        instances: Instances,
+        archives: Archives,
+        logs: LogShipper,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.records = records
+        self._instances, self._archives, self._logs, self._now = instances, archives, logs, now
+        self._fleets: dict[str, Fleet] = {}
+        self._threads: list[threading.Thread] = []
+
+    def fleet(self, name: str) -> Fleet | None:
+        """What serves now."""
+        return self._fleets.get(name)
+
+    def create(self, record: EndpointRecord) -> None:
+        """Bring up an endpoint whose record is there and Creating."""
+        self._go_on(self._create, record)
+
+    def update(self, record: EndpointRecord, config_name: str, variants: Sequence[Variant]) -> None:
+        """Go from ``record``, which is Updating, to ``variants``."""
+        self._go_on(self._update, record, config_name, variants)
+
+    def scale(self, record: EndpointRecord, variants: Sequence[Variant]) -> None:
+        """Go from ``record``, which is Updating, to the weights and counts of ``variants``."""
+        self._go_on(self._scale, record, variants)
+
+    def delete(self, record: EndpointRecord) -> None:
+        """Remove an endpoint whose record is Deleting."""
+        self._go_on(self._delete, record)
+
+    def recover(self) -> None:
+        """Take up what an earlier door has left: instances that run serve on, what is missing is brought up again."""
+        records = self.records.all()
+        if not records:
+            return
+        running = self._instances.running()
+        for instance in running:
+            if not any(_belongs(instance, record) for record in records):
+                self._instances.stop(instance)  # of an update that the end of the door has ended
+        for record in records:
+            if record.status == status.DELETING:
+                self.delete(record)
+            elif record.status != status.FAILED:
+                own = [each for each in running if _belongs(each, record)]
+                self._go_on(self._take_up, record, own)
+
+    def close(self, *, stop: bool) -> None:
+        """Wait for what is going on; with ``stop`` no instance is left, and the records say what to bring up again."""
+        if stop:
+            for name in self.records.names():
+                self._instances.discard(name)
+        for thread in self._threads:
+            thread.join(60)
+
+    def _go_on(self, work: Callable[..., None], *arguments: Any) -> None:
+        self._threads = [each for each in self._threads if each.is_alive()]
+        thread = threading.Thread(target=work, args=arguments, name=work.__name__, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _create(self, record: EndpointRecord) -> None:
+        try:
+            fleet = self._bring_up(record.name, record.generation, record.variants)
+        except HarnessError as error:
+            self._move(record.name, status.FAILED, status.CREATING, failure_reason=str(error))
+            return
+        self._serve(record.name, fleet, status.CREATING)
+
+    def _update(self, record: EndpointRecord, config_name: str, variants: Sequence[Variant]) -> None:
+        generation = new_generation()
+        try:
+            fleet = self._bring_up(record.name, generation, variants)
+        except HarnessError as error:
+            self._move(record.name, status.ROLLING_BACK, status.UPDATING)
+            self._retire(record.name, None, generation)
+            self._move(record.name, status.IN_SERVICE, status.ROLLING_BACK, failure_reason=str(error))
+            return
+        old = self._fleets.get(record.name)
+        changes = {
+            "config_name": config_name,
+            "variants": tuple(variants),
+            "generation": generation,
+            "failure_reason": "",
+        }
+        if self._serve(record.name, fleet, status.UPDATING, **changes):
+            self._retire(record.name, old, record.generation)
+
+    def _scale(self, record: EndpointRecord, variants: Sequence[Variant]) -> None:
+        old = self._fleets[record.name]
+        there = {each.place: each for each in old.instances()}
+        wanted = wanted_places(record.name, record.generation, variants)
+        missing = {place: variant for place, variant in wanted.items() if place not in there}
+        try:
+            more = start_all(self._instances, missing, self._archives, self._logs)
+        except HarnessError as error:
+            self._move(record.name, status.ROLLING_BACK, status.UPDATING)
+            self._move(record.name, status.IN_SERVICE, status.ROLLING_BACK, failure_reason=str(error))
+            return
+        kept = [each for place, each in there.items() if place in wanted]
+        fleet = fleet_of(record.generation, variants, [*kept, *more])
+        self._serve(record.name, fleet, status.UPDATING, variants=tuple(variants), failure_reason="")
+        surplus = [each for place, each in there.items() if place not in wanted]
+        if surplus:
+            old.drain()
+        for instance in surplus:
+            self._instances.stop(instance)
+
+    def _delete(self, record: EndpointRecord) -> None:
+        fleet = self._fleets.pop(record.name, None)
+        for instance in fleet.instances() if fleet else ():
+            self._instances.stop(instance)
+        self._instances.discard(record.name)
+        self._archives.drop(record.generation)
+        self.records.remove(record.name)
+
+    def _take_up(self, record: EndpointRecord, own: list[Instance]) -> None:
+        for instance in own:
+            self._logs.follow(instance)
+        there = {each.place for each in own}
+        wanted = wanted_places(record.name, record.generation, record.variants)
+        missing = {place: variant for place, variant in wanted.items() if place not in there}
+        if missing or record.status == status.CREATING:
+            if record.status != status.CREATING:
+                self._move(record.name, status.CREATING, record.status)
+            lost = [each.variant_name for each in record.variants if not self._archives.whole(record.generation, each)]
+            if lost:
+                why = f"the door ended before the model of {lost[0]} was there: delete the endpoint and create it anew"
+                self._move(record.name, status.FAILED, status.CREATING, failure_reason=why)
+                return
+        try:
+            more = start_all(self._instances, missing, self._archives, self._logs)
+        except HarnessError as error:
+            self._move(record.name, status.FAILED, status.CREATING, failure_reason=str(error))
+            return
+        self._fleets[record.name] = fleet_of(record.generation, record.variants, [*own, *more])
+        self.records.change(record.name, self._settled)
+
+    def _settled(self, record: EndpointRecord) -> EndpointRecord | None:
+        if record.status == status.IN_SERVICE:
+            return None
+        return record.move(status.IN_SERVICE, self._now()) if record.status != status.DELETING else None
+
+    def _bring_up(self, name: str, generation: str, variants: Sequence[Variant]) -> Fleet:
+        for variant in variants:
+            self._archives.keep(generation, variant)
+        wanted = wanted_places(name, generation, variants)
+        started = start_all(self._instances, wanted, self._archives, self._logs)
+        return fleet_of(generation, variants, started)
+
+    def _serve(self, name: str, fleet: Fleet, expected: str, **changes: Any) -> bool:
+        """Let ``fleet`` answer from now on; whether the endpoint was still to be: what was started goes otherwise."""
+        before = self._fleets.get(name)
+        self._fleets[name] = fleet
+        if self._move(name, status.IN_SERVICE, expected, **changes):
+            return True
+        if before is None:
+            self._fleets.pop(name, None)
+        else:
+            self._fleets[name] = before
+        self._retire(name, None, fleet.generation)
+        return False
+
+    def _move(self, name: str, to: str, expected: str, **changes: Any) -> bool:
+        """Whether the endpoint was ``expected`` and is now ``to``."""
+        moved = []
+
+        def change(record: EndpointRecord) -> EndpointRecord | None:
+            if record.status != expected:
+                return None
+            moved.append(True)
+            return record.move(to, self._now(), **changes)
+
+        self.records.change(name, change)
+        return bool(moved)
+
+    def _retire(self, name: str, fleet: Fleet | None, generation: str) -> None:
+        """Remove a generation that no longer serves, after its last invocation."""
+        if fleet:
+            fleet.drain()
+            for instance in fleet.instances():
+                self._instances.stop(instance)
+        self._instances.discard(name, generation)
+        self._archives.drop(generation)
+
+
+def new_generation() -> str:
+    return uuid.uuid4().hex
+
+
+def _belongs(instance: Instance, record: EndpointRecord) -> bool:
+    return (instance.place.endpoint_name, instance.place.generation) == (record.name, record.generation)

@@ -1,0 +1,139 @@
+"""S3, STS, IAM, CloudWatch Logs and ECR: moto's server, asked in this process without a socket.
+
+moto keeps everything in memory and answers for any account; all requests are made those of ours.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+from harness.describe import ACCOUNT, REGION
+from harness.wire import JSON_1_1, Request, Response, ServiceError, signed_for, to_json
+
+ROLE = "SageMakerHarness"
+ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/{ROLE}"
+ASSUMED_ROLE_ARN = f"arn:aws:sts::{ACCOUNT}:assumed-role/{ROLE}/local"
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+# Whoever moto does not know is this user to it; SageMaker's callers are a role (SDK v2, `get_execution_role`).
+_NOBODY = f"arn:aws:sts::{ACCOUNT}:user/moto".encode()
+
+
+class MotoServices:
+    """moto's own dispatcher, by service, behind `call`; made in 0.2 s, and each service at its first request."""
+
+    def __init__(self) -> None:
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+        self._application = DomainDispatcherApplication(create_backend_app)
+        trust = quote(json.dumps(_TRUST), safe="")
+        self._form("iam", f"Action=CreateRole&Version=2010-05-08&RoleName={ROLE}&AssumeRolePolicyDocument={trust}")
+
+    def call(self, request: Request) -> Response:
+        """moto's answer. What moto cannot do, and breaks on, is said to be that: an error of status 400."""
+        answer: list[Any] = []
+        try:
+            parts = self._application(
+                _environ(request), lambda status, headers, _=None: answer.extend((status, headers))
+            )
+            body = b"".join(parts)
+        except Exception as error:
+            traceback.print_exc()  # into the door's log; to the caller it is one line
+            raise ServiceError(
+                "UnsupportedOperation", f"moto, which answers this, fails on it: {error!r}"[:500]
+            ) from error
+        if hasattr(parts, "close"):
+            parts.close()
+        if signed_for(request) == "sts" or b"GetCallerIdentity" in request.body:
+            body = body.replace(_NOBODY, ASSUMED_ROLE_ARN.encode())
+        dropped = ("content-length", "connection", "date", "server")
+        headers = tuple((name, value) for name, value in answer[1] if name.lower() not in dropped)
+        if request.method == "HEAD":
+            length = next((value for name, value in answer[1] if name.lower() == "content-length"), "0")
+            headers += (("Content-Length", length),)
+        return Response(int(answer[0].split()[0]), headers, body)
+
+    def knows(self, operation: str) -> bool:
+        """Whether moto's SageMaker has ``operation``."""
+        from botocore import xform_name
+        from moto.sagemaker.responses import SageMakerResponse
+
+        return hasattr(SageMakerResponse, xform_name(operation))
+
+    def read_object(self, bucket: str, key: str) -> bytes:
+        """The content of an object. Raises `FileNotFoundError` where there is none."""
+        answer = self.call(Request("GET", f"/{quote(bucket)}/{quote(key)}", _signed("s3")))
+        if answer.status != 200:
+            raise FileNotFoundError(f"s3://{bucket}/{key}")
+        return answer.body
+
+    def has_object(self, bucket: str, key: str) -> bool:
+        return self.call(Request("HEAD", f"/{quote(bucket)}/{quote(key)}", _signed("s3"))).status == 200
+
+    def put_log_events(self, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
+        """Append ``events``, each of milliseconds since 1970 and a line; group and stream are made where missing."""
+        lines = [{"timestamp": at, "message": text or " "} for at, text in events]
+        told = {"logGroupName": group, "logStreamName": stream}
+        if self._logs("PutLogEvents", {**told, "logEvents": lines}).status == 200:
+            return
+        self._logs("CreateLogGroup", {"logGroupName": group})
+        self._logs("CreateLogStream", told)
+        self._logs("PutLogEvents", {**told, "logEvents": lines})
+
+    def _logs(self, operation: str, members: Mapping[str, Any]) -> Response:
+        headers = {**_signed("logs"), "x-amz-target": f"Logs_20140328.{operation}", "content-type": JSON_1_1}
+        return self.call(Request("POST", "/", headers, to_json(members)))
+
+    def _form(self, service: str, body: str) -> Response:
+        headers = {**_signed(service), "content-type": "application/x-www-form-urlencoded"}
+        return self.call(Request("POST", "/", headers, body.encode()))
+
+
+def _signed(service: str) -> dict[str, str]:
+    scope = f"Credential=harness/20260101/{REGION}/{service}/aws4_request"
+    return {"authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=none"}
+
+
+def _environ(request: Request) -> dict[str, Any]:
+    """``request`` as WSGI has it (PEP 3333), with what moto's own server adds."""
+    from moto.core.request import (
+        PRESERVED_HEADER_NAMES_ENVIRON_KEY,
+        environ_key_for_header,
+        should_preserve_original_header_name,
+    )
+
+    parts = urlsplit(f"//door{request.target}") if request.target.startswith("/") else urlsplit(request.target)
+    host, _, port = (request.header("host") or "localhost:80").rpartition(":")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(parts.path or "/").decode("latin-1"),
+        "QUERY_STRING": parts.query,
+        "REQUEST_URI": request.target,
+        "RAW_URI": request.target,
+        "SERVER_NAME": host or "localhost",
+        "SERVER_PORT": port if port.isdecimal() else "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(request.body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    headers = {**request.headers, "x-moto-account-id": ACCOUNT, "content-length": str(len(request.body))}
+    headers.setdefault("host", "localhost")
+    environ |= {environ_key_for_header(name): value for name, value in headers.items()}
+    environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = {
+        environ_key_for_header(name): name for name in headers if should_preserve_original_header_name(name)
+    }
+    return environ
