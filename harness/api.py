@@ -15,12 +15,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from harness.control_plane import ControlPlane
+from harness.door_environment import ALIVE
 from harness.moto_services import MotoServices
 from harness.service_model import RUNTIME, SAGEMAKER, input_shape
 from harness.shape_check import checked
 from harness.wire import Request, Response, ServiceError, json_answer, json_error, read_json, rest_error, signed_for
 
-ALIVE = "/_harness/alive"  # no bucket can have this name
 TARGET = "SageMaker."
 MAX_DOCUMENT = 8 * 1024 * 1024  # of a request of SageMaker; the largest real ones have kilobytes
 LONG_SECONDS, SHORT_SECONDS = 45.0, 1.5

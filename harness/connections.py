@@ -70,12 +70,13 @@ class Connections:
             connection.close()
         return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
 
-    def forget(self, route: Route) -> None:
-        """Close what is kept open to a server that is going away."""
+    def close(self) -> None:
+        """Close all that are idle."""
         with self._lock:
-            idle = self._idle.pop((route.host, route.port), [])
-        for connection in idle:
-            connection.close()
+            idle, self._idle = self._idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                connection.close()
 
     def _take(self, where: tuple[str, int], seconds: float) -> tuple[http.client.HTTPConnection, bool]:
         with self._lock:
@@ -124,5 +125,6 @@ def _read(answer: http.client.HTTPResponse, connection: http.client.HTTPConnecti
             connection.sock.settimeout(left)
         part = answer.read1(1 << 20)
         if not part:
+            answer.close()  # the connection is then free for the next request
             return b"".join(parts)
         parts.append(part)

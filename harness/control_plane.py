@@ -48,4 +48,5 @@ class ControlPlane:
     def close(self, *, stop: bool) -> None:
         """End; with ``stop`` no instance is left."""
         self._life.close(stop=stop)
+        self.invocations.close()
         self._logs.close()

@@ -35,6 +35,7 @@ UNSET = (
 )
 _OF_ONE_SERVICE = "AWS_ENDPOINT_URL_"
 _LOOPBACK = "127.0.0.1"
+ALIVE = "/_harness/alive"  # answered by the door itself; no bucket can have this name
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             self._send(Response(refused.status, (("Connection", "close"),), refused.status.phrase.encode()))
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
+        headers.pop("transfer-encoding", None)  # the body is whole by now
         self._send(self.server.handle(Request(self.command, self.path, headers, body)))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = answer  # noqa: N815

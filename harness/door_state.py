@@ -6,17 +6,20 @@ The lock is held by the serving process for as long as it lives, however it ends
 from __future__ import annotations
 
 import fcntl
+import http.client
 import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from harness.door_environment import FILES, Door
+from harness.door_environment import ALIVE, FILES, Door
 from harness.errors import BadInput
 from harness.record import write_json
 
+ANSWER_SECONDS = 5.0
 _LOCK, _DOOR, _ID, _LOG = "lock", "door.json", "id", "door.log"
 
 
@@ -78,4 +81,17 @@ class StateFolder:
         file = self.path / _DOOR
         if not self.held() or not file.is_file():
             return None
-        return Door(**json.loads(file.read_text()))
+        door = Door(**json.loads(file.read_text()))
+        return door if _answers(door) else None
+
+
+def _answers(door: Door) -> bool:
+    """Whether it is this one that serves there: one that was killed leaves its file to the next."""
+    connection = http.client.HTTPConnection(urlsplit(door.url).netloc, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", ALIVE)
+        return bool(json.load(connection.getresponse()).get("pid") == door.pid)
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()

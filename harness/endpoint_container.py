@@ -200,12 +200,17 @@ def log(container: Container) -> str:
 
 def remove(container: Container, *, stop_seconds: int = 0) -> None:
     """Remove it in whatever state it is; ``stop_seconds`` are given to it after SIGTERM. Safe to repeat."""
-    from docker.errors import NotFound
+    from docker.errors import APIError, NotFound
 
-    with contextlib.suppress(NotFound):
+    try:
         if stop_seconds:
             container.stop(timeout=stop_seconds)
         container.remove(force=True, v=True)
+    except NotFound:
+        return
+    except APIError as error:
+        if "already in progress" not in str(error.explanation):  # somebody else removes it
+            raise
 
 
 def _engine_is_elsewhere(client: DockerClient) -> bool:

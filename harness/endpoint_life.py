@@ -7,6 +7,7 @@ instances of an endpoint serve until all the new ones do.
 from __future__ import annotations
 
 import threading
+import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from harness.archives import Archives
 from harness.endpoint_records import EndpointRecord, Variant
 from harness.errors import HarnessError
 from harness.fleet import Fleet, fleet_of, start_all, wanted_places
-from harness.instances import Instance, Instances
+from harness.instances import Instance, Instances, Place
 from harness.log_shipping import LogShipper
 from harness.records import Records
 
@@ -69,8 +70,7 @@ class EndpointLife:
             if record.status == status.DELETING:
                 self.delete(record)
             elif record.status != status.FAILED:
-                own = [each for each in running if _belongs(each, record)]
-                self._go_on(self._take_up, record, own)
+                self._take_up(record, [each for each in running if _belongs(each, record)])
 
     def close(self, *, stop: bool) -> None:
         """Wait for what is going on; with ``stop`` no instance is left, and the records say what to bring up again."""
@@ -81,8 +81,15 @@ class EndpointLife:
             thread.join(60)
 
     def _go_on(self, work: Callable[..., None], *arguments: Any) -> None:
+        def run() -> None:
+            try:
+                work(*arguments)
+            except Exception as error:  # a bug of ours, or a disk that is full: nobody is to wait for ever
+                traceback.print_exc()
+                self._move(arguments[0].name, status.FAILED, status.CREATING, failure_reason=repr(error))
+
         self._threads = [each for each in self._threads if each.is_alive()]
-        thread = threading.Thread(target=work, args=arguments, name=work.__name__, daemon=True)
+        thread = threading.Thread(target=run, name=work.__name__, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -147,21 +154,27 @@ class EndpointLife:
         there = {each.place for each in own}
         wanted = wanted_places(record.name, record.generation, record.variants)
         missing = {place: variant for place, variant in wanted.items() if place not in there}
-        if missing or record.status == status.CREATING:
-            if record.status != status.CREATING:
-                self._move(record.name, status.CREATING, record.status)
-            lost = [each.variant_name for each in record.variants if not self._archives.whole(record.generation, each)]
-            if lost:
-                why = f"the door ended before the model of {lost[0]} was there: delete the endpoint and create it anew"
-                self._move(record.name, status.FAILED, status.CREATING, failure_reason=why)
-                return
+        if not missing and record.status != status.CREATING:
+            self._fleets[record.name] = fleet_of(record.generation, record.variants, own)
+            self.records.change(record.name, self._settled)
+            return
+        if record.status != status.CREATING:
+            self._move(record.name, status.CREATING, record.status)
+        lost = [each.variant_name for each in record.variants if not self._archives.whole(record.generation, each)]
+        if lost:
+            why = f"the door ended before the model of {lost[0]} was there: delete the endpoint and create it anew"
+            self._move(record.name, status.FAILED, status.CREATING, failure_reason=why)
+            return
+        self._go_on(self._bring_up_missing, record, own, missing)
+
+    def _bring_up_missing(self, record: EndpointRecord, own: list[Instance], missing: dict[Place, Variant]) -> None:
         try:
             more = start_all(self._instances, missing, self._archives, self._logs)
         except HarnessError as error:
             self._move(record.name, status.FAILED, status.CREATING, failure_reason=str(error))
             return
-        self._fleets[record.name] = fleet_of(record.generation, record.variants, [*own, *more])
-        self.records.change(record.name, self._settled)
+        fleet = fleet_of(record.generation, record.variants, [*own, *more])
+        self._serve(record.name, fleet, status.CREATING)
 
     def _settled(self, record: EndpointRecord) -> EndpointRecord | None:
         if record.status == status.IN_SERVICE:

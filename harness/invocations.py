@@ -63,6 +63,9 @@ class Invocations:
             raise _model_error(instance, answer.status, answer.body.decode(errors="replace"))
         return Response(200, _headers(answer, variant.variant_name), answer.body)
 
+    def close(self) -> None:
+        self._connections.close()
+
     def _ask(self, name: str, instances: list[Instance], request: Request) -> tuple[Instance, Answer]:
         """The answer of the first instance that is there."""
         headers = {each: value for each, value in request.headers.items() if each in _PASSED}

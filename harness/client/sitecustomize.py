@@ -2,7 +2,10 @@
 
 The SageMaker SDK addresses STS by its full name, past AWS_ENDPOINT_URL (session.py, `get_caller_identity_arn`). So
 the one public method that makes every client, ``botocore.session.Session.create_client``, is given the door's address
-wherever it was given one of AWS's, or none. Nothing else of the program changes.
+wherever it was given one of AWS's, or none.
+
+It also sleeps for 30 s before it looks at an endpoint for the first time (`_wait_until`). Describe calls wait at the
+door until there is something to tell, so its sleeps are cut short. Nothing else of the program changes.
 
 Runs in the user's own Python: standard library only, valid for Python 3.8.
 """
@@ -20,6 +23,7 @@ from urllib.parse import urlsplit
 
 DOOR = os.environ.get("SAGEMAKER_HARNESS_URL", "")
 HERE = os.path.dirname(os.path.abspath(__file__))
+LONGEST_SLEEP = 1.0  # seconds
 POSITION = 6  # of endpoint_url in create_client(self, service_name, region_name, api_version, use_ssl, verify, …)
 
 
@@ -41,32 +45,56 @@ def redirected(create_client: Callable[..., Any]) -> Callable[..., Any]:
     return to_the_door
 
 
-class Loader(importlib.abc.Loader):
-    """Loads as ``loader`` does, and then redirects."""
+def redirect(botocore_session: Any) -> None:
+    botocore_session.Session.create_client = redirected(botocore_session.Session.create_client)
 
-    def __init__(self, loader: importlib.abc.Loader) -> None:
-        self._loader = loader
+
+class ShortSleeps:
+    """The module ``time``, in which nobody sleeps for long."""
+
+    def __init__(self, time: ModuleType) -> None:
+        self._time = time
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._time, name)
+
+    def sleep(self, seconds: float) -> None:
+        self._time.sleep(min(seconds, LONGEST_SLEEP))
+
+
+def shorten_sleeps(sagemaker_session: Any) -> None:
+    sagemaker_session.time = ShortSleeps(sagemaker_session.time)
+
+
+CHANGES = {"botocore.session": redirect, "sagemaker.session": shorten_sleeps}
+
+
+class Loader(importlib.abc.Loader):
+    """Loads as ``loader`` does, and then makes ``change``."""
+
+    def __init__(self, loader: importlib.abc.Loader, change: Callable[[Any], None]) -> None:
+        self._loader, self._change = loader, change
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> Optional[ModuleType]:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
-        module.Session.create_client = redirected(module.Session.create_client)
+        self._change(module)
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Waits for the import of botocore.session, which most programs never do."""
+    """Waits for the imports of what is to be changed, which most programs never do."""
 
     def find_spec(
         self, name: str, path: Optional[Sequence[str]], target: Optional[ModuleType] = None
     ) -> Optional[importlib.machinery.ModuleSpec]:
-        if name != "botocore.session":
+        change = CHANGES.get(name)
+        if change is None:
             return None
-        sys.meta_path.remove(self)
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = Loader(spec.loader)
+            spec.loader = Loader(spec.loader, change)
         return spec
 
 

@@ -1,0 +1,64 @@
+"""The AWS door in this process: a real server on a loopback port, moto behind it, and instances without an engine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from harness.api import Api
+from harness.control_plane import ControlPlane
+from harness.door_server import Server
+from harness.moto_services import MotoServices
+from tests.fake_instances import FakeInstances
+
+SESSION = boto3.Session()
+
+
+@dataclass
+class LocalDoor:
+    api: Api
+    url: str
+    instances: FakeInstances
+    services: MotoServices
+    notes: list[str]
+    state: Path
+    clients: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str, **options: Any) -> Any:
+        """boto3's client of ``service``, which tries everything once; one for all calls with the same options."""
+        key = f"{service} {options}"
+        if key not in self.clients:
+            config = Config(retries={"total_max_attempts": 1}, **options)
+            keys = {"aws_access_key_id": "ASIADOOR", "aws_secret_access_key": "of-nobody"}
+            self.clients[key] = SESSION.client(
+                service, endpoint_url=self.url, region_name="us-west-2", config=config, **keys
+            )
+        return self.clients[key]
+
+
+@pytest.fixture(scope="session")
+def services() -> MotoServices:
+    """One for all tests: moto's state is the process's own."""
+    return MotoServices()
+
+
+@pytest.fixture
+def local_door(tmp_path: Path, services: MotoServices) -> Iterator[LocalDoor]:
+    instances, notes = FakeInstances(), list[str]()
+    plane = ControlPlane(tmp_path / "door", instances, services)
+    api = Api(plane, services, notes.append)
+    with Server(api.handle) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        door = LocalDoor(api, server.url, instances, services, notes, tmp_path / "door")
+        yield door
+        for client in door.clients.values():
+            client.close()
+        server.shutdown()
+    plane.close(stop=True)

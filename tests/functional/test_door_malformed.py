@@ -1,0 +1,126 @@
+"""Thousands of malformed requests: always a 4xx in the service's protocol, never a container."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.api import TARGET, Api
+from harness.control_plane import ControlPlane
+from harness.control_plane_training import TrainingExecutor
+from harness.moto_services import MotoServices
+from harness.service_model import input_shape, operations
+from harness.wire import Request, Response
+from tests.fake_instances import FakeInstances
+from tests.malformed import HOSTILE, as_body, structures_of
+
+OURS = (
+    "CreateModel",
+    "CreateEndpointConfig",
+    "CreateEndpoint",
+    "UpdateEndpoint",
+    "UpdateEndpointWeightsAndCapacities",
+    "DescribeEndpoint",
+    "DeleteEndpoint",
+    "ListEndpoints",
+    "ListModels",
+    "AddTags",
+    "CreateTrainingJob",
+    "DescribeTrainingJob",
+    "ListTrainingJobs",
+    "StopTrainingJob",
+)
+HOST = {"host": "127.0.0.1:80"}
+
+
+class NothingStarts:
+    """An executor that accepts every job and starts none: what gets here is to be played."""
+
+    def check(self, *_: Any) -> None:
+        pass
+
+    def start(self, *_: Any) -> None:
+        pass
+
+    def stop(self, *_: Any) -> None:
+        pass
+
+    def take_up(self, *_: Any) -> bool:
+        return True
+
+
+EXECUTOR: TrainingExecutor = NothingStarts()
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory, services: MotoServices) -> Iterator[tuple[Api, FakeInstances]]:
+    instances = FakeInstances()
+    plane = ControlPlane(tmp_path_factory.mktemp("door"), instances, services, EXECUTOR)
+    yield Api(plane, services, print), instances
+    plane.close(stop=True)
+
+
+def well_behaved(answer: Response) -> bool:
+    """A success, or an error as the protocol has it."""
+    if answer.status == 200:
+        return True
+    said = json.loads(answer.body)
+    return 400 <= answer.status < 500 and bool(said["__type"]) and isinstance(said["message"], str)
+
+
+@pytest.mark.parametrize("operation", OURS)
+def test_an_operation_of_ours_never_breaks(rig: tuple[Api, FakeInstances], operation: str) -> None:
+    api, instances = rig
+
+    @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(structures_of(input_shape(operation)))
+    def check(members: dict[str, Any]) -> None:
+        answer = api.handle(Request("POST", "/", {**HOST, "x-amz-target": TARGET + operation}, as_body(members)))
+
+        assert well_behaved(answer), answer
+
+    check()
+    assert instances.servers == {}
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(operation=st.sampled_from(operations()), members=st.dictionaries(st.text(max_size=12), HOSTILE, max_size=4))
+def test_no_operation_breaks_on_members_that_nobody_knows(
+    rig: tuple[Api, FakeInstances], operation: str, members: dict[str, Any]
+) -> None:
+    answer = rig[0].handle(Request("POST", "/", {**HOST, "x-amz-target": TARGET + operation}, as_body(members)))
+
+    assert well_behaved(answer), answer
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(body=st.binary(max_size=200), target=st.text(st.characters(codec="latin-1"), max_size=30))
+def test_no_bytes_break_it(rig: tuple[Api, FakeInstances], body: bytes, target: str) -> None:
+    answer = rig[0].handle(Request("POST", "/", {**HOST, "x-amz-target": TARGET + target}, body))
+
+    assert well_behaved(answer), answer
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    name=st.text(st.characters(codec="ascii"), max_size=70).map(lambda text: text.replace("/", "%2F")),
+    headers=st.dictionaries(
+        st.sampled_from(["target-variant", "custom-attributes", "session-id", "inference-id", "target-model"]),
+        st.text(st.characters(codec="latin-1"), max_size=1100),
+    ),
+    body=st.binary(max_size=50),
+)
+def test_no_invocation_breaks_it(
+    rig: tuple[Api, FakeInstances], name: str, headers: dict[str, str], body: bytes
+) -> None:
+    named = {f"x-amzn-sagemaker-{header}": value for header, value in headers.items()}
+    target = f"/endpoints/{name}/invocations".replace("?", "%3F").replace("#", "%23")
+
+    answer = rig[0].handle(Request("POST", target, {**HOST, **named}, body))
+
+    assert 400 <= answer.status < 500, answer
