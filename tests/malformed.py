@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -70,3 +72,37 @@ def _near(shape: Any, depth: int) -> st.SearchStrategy[Any]:
 def as_body(members: Any) -> bytes:
     """As JSON that any client could send, halves of surrogate pairs included."""
     return json.dumps(members).encode()
+
+
+def spoilt(request: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """``request``, which is right, with one or two of its leaves and branches made wrong or left out."""
+    places = st.lists(
+        st.tuples(st.sampled_from(list(_places(request))), HOSTILE, st.booleans()), min_size=1, max_size=2
+    )
+    return places.map(lambda changes: _changed(request, changes))
+
+
+def _places(value: Any) -> Iterator[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (key,)
+        yield from ((key, *rest) for rest in _places(item))
+
+
+def _changed(request: dict[str, Any], changes: list[tuple[tuple[Any, ...], Any, bool]]) -> dict[str, Any]:
+    made = copy.deepcopy(request)
+    for path, value, leave_out in changes:
+        holder: Any = made
+        for key in path[:-1]:
+            holder = holder[key] if isinstance(holder, dict | list) and _has(holder, key) else None
+        if not isinstance(holder, dict | list) or not _has(holder, path[-1]):
+            continue  # the other change has taken it
+        if leave_out:
+            del holder[path[-1]]
+        else:
+            holder[path[-1]] = value
+    return made
+
+
+def _has(holder: Any, key: Any) -> bool:
+    return key in holder if isinstance(holder, dict) else isinstance(key, int) and key < len(holder)

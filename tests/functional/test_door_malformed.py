@@ -17,7 +17,7 @@ from harness.moto_services import MotoServices
 from harness.service_model import input_shape, operations
 from harness.wire import Request, Response
 from tests.fake_instances import FakeInstances
-from tests.malformed import HOSTILE, as_body, structures_of
+from tests.malformed import HOSTILE, as_body, spoilt, structures_of
 
 OURS = (
     "CreateModel",
@@ -54,6 +54,79 @@ class NothingStarts:
         return True
 
 
+ROLE = "arn:aws:iam::000000000000:role/SageMakerHarness"
+# Requests that are accepted as they stand, but for what they refer to.
+RIGHT: dict[str, dict[str, Any]] = {
+    "CreateModel": {
+        "ModelName": "m",
+        "ExecutionRoleArn": ROLE,
+        "PrimaryContainer": {
+            "Image": "local/image",
+            "ModelDataUrl": "s3://bucket/model.tar.gz",
+            "Environment": {"A": "b"},
+            "ModelDataSource": {"S3DataSource": {"S3Uri": "s3://b/c", "S3DataType": "S3Object"}},
+        },
+        "VpcConfig": {"Subnets": ["a"], "SecurityGroupIds": ["b"]},
+        "Tags": [{"Key": "k", "Value": "v"}],
+    },
+    "CreateEndpointConfig": {
+        "EndpointConfigName": "c",
+        "ProductionVariants": [
+            {
+                "VariantName": "v",
+                "ModelName": "there",
+                "InstanceType": "ml.m5.large",
+                "InitialInstanceCount": 1,
+                "InitialVariantWeight": 1.0,
+                "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1},
+            }
+        ],
+        "DataCaptureConfig": {
+            "EnableCapture": False,
+            "InitialSamplingPercentage": 1,
+            "DestinationS3Uri": "s3://b/c",
+            "CaptureOptions": [{"CaptureMode": "Input"}],
+        },
+    },
+    "UpdateEndpointWeightsAndCapacities": {
+        "EndpointName": "e",
+        "DesiredWeightsAndCapacities": [{"VariantName": "v", "DesiredWeight": 1.0, "DesiredInstanceCount": 1}],
+    },
+    "ListEndpoints": {"NameContains": "a", "MaxResults": 5, "CreationTimeAfter": 1.0, "NextToken": "eA=="},
+    "CreateTrainingJob": {
+        "TrainingJobName": "j",
+        "RoleArn": ROLE,
+        "AlgorithmSpecification": {
+            "TrainingImage": "local/image",
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [{"Name": "n", "Regex": "(.*)"}],
+            "ContainerEntrypoint": ["a"],
+        },
+        "HyperParameters": {
+            "sagemaker_program": '"train.py"',
+            "sagemaker_mpi_enabled": "true",
+            "sagemaker_mpi_num_of_processes_per_host": "1",
+            "sagemaker_distribution_instance_groups": '["a"]',
+        },
+        "InputDataConfig": [
+            {
+                "ChannelName": "c",
+                "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/p"}},
+                "ShuffleConfig": {"Seed": 1},
+            }
+        ],
+        "OutputDataConfig": {"S3OutputPath": "s3://bucket/"},
+        "ResourceConfig": {
+            "VolumeSizeInGB": 30,
+            "InstanceGroups": [{"InstanceGroupName": "a", "InstanceType": "ml.m5.large", "InstanceCount": 1}],
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        "CheckpointConfig": {"S3Uri": "s3://bucket/c", "LocalPath": "/opt/ml/checkpoints"},
+        "VpcConfig": {"Subnets": ["a"], "SecurityGroupIds": ["b"]},
+        "DebugHookConfig": {"S3OutputPath": "s3://bucket/", "CollectionConfigurations": []},
+        "Environment": {"A": "b"},
+    },
+}
 EXECUTOR: TrainingExecutor = NothingStarts()
 
 
@@ -86,6 +159,26 @@ def test_an_operation_of_ours_never_breaks(rig: tuple[Api, FakeInstances], opera
 
     check()
     assert instances.servers == {}
+
+
+@pytest.mark.parametrize("operation", RIGHT)
+def test_an_operation_of_ours_never_breaks_on_what_is_nearly_right(
+    rig: tuple[Api, FakeInstances], operation: str
+) -> None:
+    api, instances = rig
+    reached = set()
+
+    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(spoilt(RIGHT[operation]))
+    def check(members: dict[str, Any]) -> None:
+        answer = api.handle(Request("POST", "/", {**HOST, "x-amz-target": TARGET + operation}, as_body(members)))
+
+        assert well_behaved(answer), answer
+        reached.add(b"validation error" in answer.body)
+
+    check()
+    assert instances.servers == {}
+    assert reached == {True, False}, "some are to get past the service's model"
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
