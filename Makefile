@@ -12,7 +12,7 @@ BIN := .venv/bin
 IMAGES := mnist_job/data/MNIST/raw/t10k-images-idx3-ubyte
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data local-train local-serve local-predict local-stop docs test reliability bench doctor clean environment
+.PHONY: help setup data local-train local-serve local-predict local-stop up down docs test reliability bench doctor clean environment
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,9 +39,16 @@ local-predict: environment ## classify a digit with the hosted model: INDEX=7 of
 local-stop: environment ## stop hosting
 	@$(BIN)/harness stop $(ENDPOINT)
 
-docs: environment ## write the pages anew that are made of code: docs/fidelity.md, docs/testing-reference.md
+up: setup ## start the local AWS door and print the environment that leads there: eval "$$(make up)"
+	@$(BIN)/harness up
+
+down: environment ## stop the door and its endpoints
+	@$(BIN)/harness down
+
+docs: environment ## write the pages anew that are made of code: docs/fidelity.md, docs/testing-reference.md, docs/api.md
 	@$(BIN)/python -m docs.fidelity
 	@$(BIN)/python -m docs.testing_reference
+	@$(BIN)/python -m docs.api
 
 test: environment ## run everything that CI runs
 	@$(BIN)/tox

@@ -88,13 +88,13 @@ def _departures() -> Iterator[str]:
 
 
 def _tests(departure: dict[str, Any]) -> str:
-    links = [_link(test) for test in departure["tests"]]
+    links = [link(test) for test in departure["tests"]]
     if departure.get("pending"):
         links.append(f"to come: {len(departure['pending'])}")
     return "<br>".join(links)
 
 
-def _link(test: str) -> str:
+def link(test: str) -> str:
     path, _, name = test.partition("::")
     return f"[{name.removeprefix('test_').replace('_', ' ')}](../{path})"
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from harness.control_plane import ControlPlane
 from harness.door_environment import ALIVE
-from harness.moto_services import MotoServices
+from harness.moto_services import MotoServices, knows
 from harness.service_model import RUNTIME, SAGEMAKER, input_shape
 from harness.shape_check import checked
 from harness.wire import Request, Response, ServiceError, json_answer, json_error, read_json, rest_error, signed_for
@@ -83,7 +83,7 @@ class Api:
         return json_answer(ours(members, patience(request)), request_id)
 
     def _from_moto(self, operation: str, request: Request) -> Response:
-        if not self._services.knows(operation):
+        if not knows(operation):
             why = f"{operation} is emulated neither by the harness nor by moto; docs/api.md lists what is"
             raise ServiceError("UnsupportedOperation", why)
         self._note(f"{operation}: moto answers; it keeps records, and nothing is run")

@@ -60,13 +60,6 @@ class MotoServices:
             headers += (("Content-Length", length),)
         return Response(int(answer[0].split()[0]), headers, body)
 
-    def knows(self, operation: str) -> bool:
-        """Whether moto's SageMaker has ``operation``."""
-        from botocore import xform_name
-        from moto.sagemaker.responses import SageMakerResponse
-
-        return hasattr(SageMakerResponse, xform_name(operation))
-
     def read_object(self, bucket: str, key: str) -> bytes:
         """The content of an object. Raises `FileNotFoundError` where there is none."""
         answer = self.call(Request("GET", f"/{quote(bucket)}/{quote(key)}", _signed("s3")))
@@ -94,6 +87,14 @@ class MotoServices:
     def _form(self, service: str, body: str) -> Response:
         headers = {**_signed(service), "content-type": "application/x-www-form-urlencoded"}
         return self.call(Request("POST", "/", headers, body.encode()))
+
+
+def knows(operation: str) -> bool:
+    """Whether moto's SageMaker has ``operation``."""
+    from botocore import xform_name
+    from moto.sagemaker.responses import SageMakerResponse
+
+    return hasattr(SageMakerResponse, xform_name(operation))
 
 
 def _signed(service: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from harness.moto_services import ROLE, ROLE_ARN
+from harness.moto_services import ROLE, ROLE_ARN, knows
 from harness.service_model import operations
 from tests.functional.conftest import LocalDoor
 
@@ -101,7 +101,7 @@ def test_a_body_that_is_none_is_refused(local_door: LocalDoor, body: bytes, why:
 
 
 def test_an_operation_that_nobody_emulates_says_so(local_door: LocalDoor) -> None:
-    unknown = [each for each in operations() if not local_door.services.knows(each)]
+    unknown = [each for each in operations() if not knows(each)]
 
     with pytest.raises(ClientError, match=r"UnsupportedOperation.*emulated neither by the harness nor by moto"):
         local_door.client("sagemaker").list_studio_lifecycle_configs()

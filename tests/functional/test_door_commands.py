@@ -116,6 +116,18 @@ def test_the_users_own_sitecustomize_is_run_as_well(place: Place) -> None:
     assert done.stdout == "was run\n", done.stderr
 
 
+def test_the_sdks_long_sleeps_are_cut_short(place: Place) -> None:
+    sdk = place.folder / "sdk" / "sagemaker"
+    sdk.mkdir(parents=True)
+    (sdk / "__init__.py").touch()
+    (sdk / "session.py").write_text("import time\n\n\ndef wait():\n    time.sleep(3600)\n    return time.time()\n")
+    place.environment["PYTHONPATH"] = str(sdk.parent)
+
+    done = place.run("exec", "--", sys.executable, "-c", "from sagemaker.session import wait; print(wait() > 0)")
+
+    assert done.stdout == "True\n", done.stderr
+
+
 def test_what_up_prints_leads_a_shell_to_the_door(place: Place) -> None:
     shell = f'eval "$({HARNESS} up)" && {sys.executable} {place.script(ALONE + LIKE_THE_SDK)}'
     up = place.run("up")

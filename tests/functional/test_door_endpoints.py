@@ -398,6 +398,20 @@ def test_an_endpoint_can_be_deleted_while_it_is_created(local_door: LocalDoor) -
     assert eventually(lambda: not local_door.instances.servers)
 
 
+def test_what_is_deleted_is_gone_and_endpoints_serve_on(local_door: LocalDoor) -> None:
+    name = served(local_door)
+    sagemaker = local_door.client("sagemaker")
+
+    sagemaker.delete_endpoint_config(EndpointConfigName="conf")
+    sagemaker.delete_model(ModelName="mod")
+
+    assert read(invoke(local_door, name))["length"] == 5
+    with pytest.raises(ClientError, match="Could not find endpoint configuration"):
+        sagemaker.describe_endpoint_config(EndpointConfigName="conf")
+    with pytest.raises(ClientError, match="Could not find model"):
+        sagemaker.delete_model(ModelName="mod")
+
+
 def test_several_endpoints_are_served_at_once_and_listed_in_pages(local_door: LocalDoor) -> None:
     config(local_door, "conf", variant("v", model(local_door, "mod")))
     names = [endpoint(local_door, f"one-{number}", "conf") for number in range(3)]
