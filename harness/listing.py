@@ -7,7 +7,6 @@ MaxResults, NextToken.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -59,7 +58,7 @@ def _start(token: str | None, found: list[Mapping[str, Any]], name: str) -> int:
         return 0
     try:
         last = base64.b64decode(token, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise validation("Invalid NextToken: it is none that a List operation has given.") from None
     at = next((number for number, each in enumerate(found) if each[name] == last), None)
     if at is None:

@@ -55,10 +55,14 @@ _MEMBERS = {
 def training_job_from_request(request: Mapping[str, Any]) -> TrainingJob:
     """The job of a request that the service's model has passed.
 
-    ``HyperParameters`` are decoded, as the toolkit does it: what is no JSON is a text. ``source_dir`` is None, as the
-    code is in S3, and ``base_job_name`` the whole name. Raises `BadInput` with all that cannot be played.
+    ``HyperParameters`` are decoded, as the toolkit does it: what is no JSON is a text. Without ``sagemaker_program``
+    they are those of an image of the user's own, and texts. ``source_dir`` is None, as the code is in S3, and
+    ``base_job_name`` the whole name. Raises `BadInput` with all that cannot be played.
     """
-    hyperparameters = _decoded(request.get("HyperParameters", {}))
+    given = request.get("HyperParameters", {})
+    hyperparameters = _decoded(given)
+    program = hyperparameters.get("sagemaker_program")
+    users = {name: value for name, value in hyperparameters.items() if name not in _OF_THE_SDK} if program else given
     algorithm = request["AlgorithmSpecification"]
     output = request["OutputDataConfig"]
     stopping = request.get("StoppingCondition", {})
@@ -66,7 +70,7 @@ def training_job_from_request(request: Mapping[str, Any]) -> TrainingJob:
     network = request.get("VpcConfig", {})
     ignored = tuple(_asked_for_by_the_sdk(request))
     job = TrainingJob(
-        entry_point=str(hyperparameters.get("sagemaker_program", "")),
+        entry_point=str(program) if program else None,
         source_dir=None,
         base_job_name=request["TrainingJobName"],
         instance_groups=_groups(request["ResourceConfig"]),
@@ -90,10 +94,10 @@ def training_job_from_request(request: Mapping[str, Any]) -> TrainingJob:
         subnets=tuple(network.get("Subnets", ())),
         security_group_ids=tuple(network.get("SecurityGroupIds", ())),
         tags={tag["Key"]: tag["Value"] for tag in request.get("Tags", [])},
-        hyperparameters={name: value for name, value in hyperparameters.items() if name not in _OF_THE_SDK},
+        hyperparameters=users,
         environment=request.get("Environment", {}),
-        distribution=_distribution(hyperparameters),
-        distribution_groups=_texts(hyperparameters.get("sagemaker_distribution_instance_groups")),
+        distribution=_distribution(hyperparameters) if program else None,
+        distribution_groups=_texts(hyperparameters.get("sagemaker_distribution_instance_groups")) if program else (),
         metric_definitions=tuple(
             MetricDefinition(each["Name"], each["Regex"]) for each in algorithm.get("MetricDefinitions", [])
         ),
@@ -176,8 +180,8 @@ def _channel(given: Mapping[str, Any]) -> Channel:
 def _contradictions(job: TrainingJob) -> Iterator[str]:
     """What the model of the service cannot say, and the platform refuses all the same."""
     for key, problem in problems_of(job):
-        if key == "base_job_name" or (key == "entry_point" and not job.entry_point):
-            continue  # the name is whole already; plain images have no entry point
+        if key == "base_job_name":
+            continue  # the name is whole already
         yield f"{_MEMBERS.get(key, key)}: {problem}"
     if not job.image_uri:
         yield "AlgorithmSpecification.TrainingImage: is missing"

@@ -92,7 +92,7 @@ def test_pages_follow_each_other_without_gap() -> None:
     assert found == ["e-4", "e-3", "e-2", "e-1", "e-0"]
 
 
-@pytest.mark.parametrize("token", ["!", "bm9uZQ==", "/w=="])
+@pytest.mark.parametrize("token", ["!", "é", "bm9uZQ==", "/w=="])
 def test_a_token_that_no_list_has_given_is_refused(token: str) -> None:
     with pytest.raises(ServiceError, match="Invalid NextToken"):
         names({"NextToken": token})

@@ -56,6 +56,7 @@ JOBS = {
         use_spot_instances=True, max_run=60, max_wait=90, max_retry_attempts=2, checkpoint_s3_uri="s3://bucket/c"
     ),
     "container": training_job(container_entry_point=("bash",), container_arguments=("-c", "x"), role="arn:r"),
+    "an image of one's own": training_job(entry_point=None, hyperparameters={"epochs": "6", "backend": "gloo"}),
     "all else": training_job(
         keep_alive_period_in_seconds=60,
         volume_size=50,
@@ -234,9 +235,19 @@ def test_the_notebooks_request_is_read_though_the_sdk_asks_for_a_debugger_and_a_
 
 
 def test_hyperparameters_that_are_no_json_are_texts() -> None:
-    request = {**request_of(training_job()), "HyperParameters": {"backend": "gloo", "epochs": "6", "none": "null"}}
+    given = {"backend": "gloo", "epochs": "6", "none": "null"}
+    request = {**request_of(training_job()), "HyperParameters": {**given, "sagemaker_program": "train.py"}}
 
     assert training_job_from_request(request).hyperparameters == {"backend": "gloo", "epochs": 6, "none": None}
+
+
+def test_hyperparameters_of_an_image_of_ones_own_stay_as_they_are() -> None:
+    given = {"backend": "gloo", "flag": "true", "sagemaker_mpi_enabled": "true"}
+
+    job = training_job_from_request({**request_of(training_job()), "HyperParameters": given})
+
+    assert (job.entry_point, job.hyperparameters, job.distribution) == (None, given, None)
+    assert encoded_hyperparameters(job, "job", "us-west-2", "s3://b") == given
 
 
 @pytest.mark.parametrize("member", [name for name, entry in FIELDS.items() if entry.status != REFUSED])
