@@ -4,6 +4,7 @@ JOB ?= mnist_job/job.toml
 HOSTS ?=
 HP ?=
 LAUNCHER ?=
+INSTANCE_TYPE ?=
 INDEX ?= 0
 INPUT ?=
 ENDPOINT ?=
@@ -12,7 +13,7 @@ BIN := .venv/bin
 IMAGES := mnist_job/data/MNIST/raw/t10k-images-idx3-ubyte
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data local-train local-serve local-predict local-stop up down docs test reliability bench doctor clean environment
+.PHONY: help setup data local-train local-serve local-predict local-stop up down cloud-plan docs test reliability bench doctor clean environment
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +45,11 @@ up: setup ## start the local AWS door and print the environment that leads there
 
 down: environment ## stop the door and its endpoints
 	@$(BIN)/harness down
+
+PROMOTED = $(JOB) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(HP),--hp "$(HP)") $(if $(INSTANCE_TYPE),--instance-type $(INSTANCE_TYPE))
+
+cloud-plan: environment $(if $(filter mnist_job/job.toml,$(JOB)),data) ## show what cloud-train would send to AWS, its cost and obstacles; sends nothing: INSTANCE_TYPE=ml.g4dn.xlarge
+	@$(BIN)/harness plan $(PROMOTED)
 
 docs: environment ## write the pages anew that are made of code: docs/fidelity.md, docs/testing-reference.md, docs/api.md
 	@$(BIN)/python -m docs.fidelity

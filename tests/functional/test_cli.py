@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 HARNESS = str(Path(sys.executable).with_name("harness"))
-COMMANDS = ["train", "build", "ps", "logs", "clean", "doctor", "serve", "invoke", "stop", "up", "down", "exec"]
+COMMANDS = ["train", "build", "ps", "logs", "clean", "doctor", "serve", "invoke", "stop", "plan", "up", "down", "exec"]
 NO_ENGINE = "unix:///nonexistent/engine.sock"
 HEAVY = {"boto3", "botocore", "docker", "numpy", "PIL", "requests", "rich", "sagemaker", "torch", "yaml"}
 GOOD = """

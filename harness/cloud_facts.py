@@ -1,0 +1,111 @@
+"""What a plan for AWS is made of, read from this machine: inputs, the newest local run, AWS's settings.
+
+Sends nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from harness.cloud_plan import Account, LocalRun
+from harness.job import JobFile, TrainingJob
+from harness.prices import Prices, parse_prices
+from harness.sdk_order import Upload
+
+DEFAULT_REGION = "us-west-2"
+ROLE_VARIABLE = "SAGEMAKER_ROLE"
+_IN_THE_CLOUD = "cloud.json"  # beside describe.json of a run that was promoted: harness/cloud_record.py
+
+
+def read_prices() -> Prices:
+    return parse_prices(files("harness").joinpath("prices.toml").read_text(encoding="utf-8"))
+
+
+def account(file: JobFile, environ: Mapping[str, str] = os.environ) -> Account:
+    """Region, credentials and role as the SDK will find them; nothing is tried."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        session = boto3.Session()
+        found, region = session.get_credentials() is not None, session.region_name
+    except BotoCoreError:  # a profile that is not there
+        found, region = False, None
+    return Account(found, region, environ.get(ROLE_VARIABLE) or file.training.role)
+
+
+def read_uploads(job: TrainingJob) -> dict[str, Upload]:
+    """The channels that are on this machine, with the digest of what they hold."""
+    from harness.staging import content_digest
+
+    found = {}
+    for channel in job.inputs:
+        if isinstance(channel.source, Path):
+            source = channel.source
+            held = [path for path in source.rglob("*") if path.is_file()] if source.is_dir() else [source]
+            size = sum(path.stat().st_size for path in held)
+            found[channel.name] = Upload(str(source.absolute()), len(held), size, content_digest(source))
+    return found
+
+
+def read_requirements(job: TrainingJob) -> tuple[str, ...]:
+    """The lines of requirements.txt beside the script that name something."""
+    path = (job.source_dir or Path()) / "requirements.txt"
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    return tuple(line for line in lines if line.strip() and not line.strip().startswith("#"))
+
+
+def newest_local_run(runs: Path, job: TrainingJob) -> LocalRun | None:
+    """The newest run in ``runs`` of this job, by its name and script, that was run here."""
+    candidates = sorted(runs.glob("*/request.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in candidates:
+        folder = path.parent
+        request = _read(path)
+        if folder.is_symlink() or (folder / _IN_THE_CLOUD).exists() or not _is_of(request, job):
+            continue
+        described = _read(folder / "describe.json")
+        return LocalRun(
+            name=folder.name,
+            status=str(described.get("TrainingJobStatus", "unfinished")),
+            request=request,
+            training_seconds=described.get("TrainingTimeInSeconds"),
+            hyperparameters=request["HyperParameters"],
+            changed=_newer_files(job, described.get("CreationTime")),
+        )
+    return None
+
+
+def _is_of(request: Mapping[str, Any], job: TrainingJob) -> bool:
+    given = request.get("HyperParameters", {})
+    named = str(request.get("TrainingJobName", "")).startswith(f"{job.base_job_name}-")
+    return named and given.get("sagemaker_program") == json.dumps(job.entry_point)
+
+
+def _newer_files(job: TrainingJob, created: str | None) -> tuple[str, ...]:
+    if not created:
+        return ()
+    began = datetime.fromisoformat(created).timestamp()
+    found: list[str] = []
+    for place in (job.source_dir or Path(), *job.dependencies):
+        top = place if place.is_dir() else place.parent
+        found += [
+            str(path.relative_to(top))
+            for path in (sorted(place.rglob("*")) if place.is_dir() else [place])
+            if path.is_file() and "__pycache__" not in path.parts and path.stat().st_mtime > began
+        ]
+    return tuple(found)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The JSON document at ``path``, empty where there is none, or half of one."""
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document
