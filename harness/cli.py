@@ -187,8 +187,12 @@ def build() -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
-def ps(*, as_json: bool) -> None:
-    """List hosts of training jobs and endpoints that are in the engine."""
+@click.option("--cloud", is_flag=True, help="What runs on AWS instead, and what it costs.")
+def ps(*, as_json: bool, cloud: bool) -> None:
+    """List hosts of training jobs and endpoints that are in the engine, or, with --cloud, on AWS."""
+    if cloud:
+        cli_cloud.list_cloud()
+        return
     from harness import engine, inventory
 
     found = inventory.containers(engine.connect())
@@ -270,7 +274,8 @@ def doctor(*, as_json: bool) -> None:
 main.add_command(cli_door.up)
 main.add_command(cli_door.down)
 main.add_command(cli_door.execute)
-main.add_command(cli_cloud.plan)
+for command in cli_cloud.COMMANDS:
+    main.add_command(command)
 main.add_command(cli_hosting.serve)
 main.add_command(cli_hosting.invoke)
 main.add_command(stop)

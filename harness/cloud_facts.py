@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from harness.cloud_plan import Account, LocalRun
+from harness.cloud_record import CLOUD
+from harness.errors import BadInput
 from harness.job import JobFile, TrainingJob
 from harness.prices import Prices, parse_prices
 from harness.sdk_order import Upload
 
 DEFAULT_REGION = "us-west-2"
 ROLE_VARIABLE = "SAGEMAKER_ROLE"
-_IN_THE_CLOUD = "cloud.json"  # beside describe.json of a run that was promoted: harness/cloud_record.py
+# On SageMaker's own notebooks the SDK finds the role it runs under (SDK v2, session.py ``get_execution_role``).
+_ON_SAGEMAKER = Path("/opt/ml/metadata/resource-metadata.json")
+EXECUTION_ROLE = "the execution role of this notebook"
 
 
 def read_prices() -> Prices:
@@ -37,7 +41,22 @@ def account(file: JobFile, environ: Mapping[str, str] = os.environ) -> Account:
         found, region = session.get_credentials() is not None, session.region_name
     except BotoCoreError:  # a profile that is not there
         found, region = False, None
-    return Account(found, region, environ.get(ROLE_VARIABLE) or file.training.role)
+    role = environ.get(ROLE_VARIABLE) or file.training.role or (EXECUTION_ROLE if _ON_SAGEMAKER.exists() else None)
+    return Account(found, region, role)
+
+
+def region(given: str | None) -> str:
+    """``given``, or that of the usual AWS settings. Raises `BadInput` where there is none."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        found = given or boto3.Session().region_name
+    except BotoCoreError as error:
+        raise BadInput(f"{error}; name a profile that is there with AWS_PROFILE") from error
+    if not found:
+        raise BadInput("no region is set: name one with AWS_DEFAULT_REGION=us-west-2, or in the profile")
+    return str(found)
 
 
 def read_uploads(job: TrainingJob) -> dict[str, Upload]:
@@ -67,7 +86,7 @@ def newest_local_run(runs: Path, job: TrainingJob) -> LocalRun | None:
     for path in candidates:
         folder = path.parent
         request = _read(path)
-        if folder.is_symlink() or (folder / _IN_THE_CLOUD).exists() or not _is_of(request, job):
+        if folder.is_symlink() or (folder / CLOUD).exists() or not _is_of(request, job):
             continue
         described = _read(folder / "describe.json")
         return LocalRun(

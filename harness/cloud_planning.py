@@ -31,6 +31,7 @@ class CloudPlan:
     requests: tuple[Mapping[str, Any], ...]
     uploads: Mapping[str, Upload]
     local_run: LocalRun | None
+    local_request: Mapping[str, Any]
     differences: tuple[Difference, ...]
     estimate: Estimate
     prices: Prices
@@ -58,6 +59,7 @@ def make_plan(file: JobFile, runs: Path, steps: Steps) -> CloudPlan:
             requests = tuple(carry_out(python, order)["requests"])
         except SdkRefused as error:
             refusal, step.ok = f"{error.error['kind']}: {error}", False
+    local_request = _local_request(file, run)
     types = {**read_catalogue(), **file.instance_types}
     prices = cloud_facts.read_prices()
     facts = Facts(
@@ -77,7 +79,8 @@ def make_plan(file: JobFile, runs: Path, steps: Steps) -> CloudPlan:
         requests=requests,
         uploads=uploads,
         local_run=run,
-        differences=differences(_local_request(file, run), requests[0]["parameters"]) if requests else (),
+        local_request=local_request,
+        differences=differences(local_request, requests[0]["parameters"]) if requests else (),
         estimate=estimate(job, file.hosting, prices, measured_seconds(file, run)),
         prices=prices,
         findings=findings(facts),

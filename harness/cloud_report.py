@@ -27,7 +27,13 @@ def plan_lines(plan: CloudPlan) -> Iterator[str]:
     yield ""
     yield from _estimate_lines(plan)
     yield ""
-    yield from _finding_lines(plan)
+    yield from finding_lines(plan)
+
+
+def summary_lines(plan: CloudPlan) -> Iterator[str]:
+    """What is shown before it is asked whether to send: cost and obstacles."""
+    yield from _estimate_lines(plan)
+    yield from finding_lines(plan)
 
 
 def plan_document(plan: CloudPlan) -> dict[str, Any]:
@@ -90,7 +96,7 @@ def _estimate_lines(plan: CloudPlan) -> Iterator[str]:
         yield f"  {plan.region} has prices of its own"
 
 
-def _finding_lines(plan: CloudPlan) -> Iterator[str]:
+def finding_lines(plan: CloudPlan) -> Iterator[str]:
     if not plan.findings:
         yield "Obstacles: none known. Quotas, capacity and permissions are AWS's to know."
         return

@@ -47,8 +47,12 @@ def order_of(
     actions: tuple[str, ...] = (FIT, DEPLOY),
     send: bool = False,
     training_job_name: str | None = None,
+    endpoint_name: str | None = None,
 ) -> Order:
-    """The order for ``file``; ``role`` None leaves it to the SDK to find the one it runs under."""
+    """The order for ``file``; ``role`` None leaves it to the SDK to find the one it runs under.
+
+    Names that are None are for the SDK to make; ``endpoint_name`` is that of the model as well.
+    """
     training = file.document["training"]
     inputs = {
         name: dict(given) if isinstance(given, Mapping) else {"s3_data": given}
@@ -72,10 +76,12 @@ def order_of(
             "source_dir": str(file.hosting.source_dir.absolute()),
             **({"image_uri": file.hosting.image_uri} if file.hosting.image_uri else {}),
             **({"env": dict(file.hosting.environment)} if file.hosting.environment else {}),
+            **({"name": endpoint_name} if endpoint_name else {}),
         }
         order["deploy"] = {
             "initial_instance_count": file.hosting.initial_instance_count,
             "instance_type": file.hosting.instance_type,
+            **({"endpoint_name": endpoint_name} if endpoint_name else {}),
         }
     return order
 

@@ -44,17 +44,17 @@ def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
     from harness.sdk.recording import Recorder
     from harness.sdk.sending import sending_session
 
-    recorder = None if order["send"] else Recorder()
-    boto_session = recorder.session(order["region"]) if recorder else sending_session(order["region"])
+    recorder = Recorder()
+    boto_session = (
+        sending_session(order["region"], recorder.note) if order["send"] else recorder.session(order["region"])
+    )
     session = sagemaker.Session(boto_session=boto_session, sagemaker_config=OPT_OUT)
     answer: dict[str, Any] = {"region": session.boto_region_name}
     if "fit" in order["actions"]:
-        answer |= train(session, order, upload=recorder is None)
+        answer |= train(session, order, upload=order["send"])
     if "deploy" in order["actions"]:
         answer |= host(session, order, answer.get("training_job_name") or order["training_job_name"])
-    if recorder:
-        answer |= {"requests": recorder.requests, "calls": recorder.calls}
-    return answer
+    return answer | {"requests": recorder.requests}
 
 
 def _error(error: Exception) -> dict[str, str]:

@@ -19,22 +19,21 @@ SHOWN = ("CreateTrainingJob", "CreateModel", "CreateEndpointConfig", "CreateEndp
 
 
 class Recorder:
-    """``requests`` are {operation, parameters}, in order; ``calls`` the names of all operations."""
+    """``requests`` are {operation, parameters} of those that are shown, in order."""
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
-        self.calls: list[str] = []
         self._model = empty_model()
 
     def session(self, region: str) -> boto3.Session:
+        """One that sends nothing."""
         core = botocore.session.Session()
         core.set_credentials("none", "none")
-        core.register("before-parameter-build", self._note)
+        core.register("before-parameter-build", self.note)
         core.register("before-call", self._answer)
         return boto3.Session(botocore_session=core, region_name=region)
 
-    def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
-        self.calls.append(model.name)
+    def note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         if model.name in SHOWN:
             self.requests.append({"operation": model.name, "parameters": params})
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import boto3
+import botocore.session
 
 
 class OneDoor(boto3.Session):  # type: ignore[misc]  # boto3 has no types of its own
@@ -20,5 +22,8 @@ class OneDoor(boto3.Session):  # type: ignore[misc]  # boto3 has no types of its
         return super().client(service_name, *arguments, **options)
 
 
-def sending_session(region: str | None) -> boto3.Session:
-    return OneDoor(region_name=region)
+def sending_session(region: str, note: Callable[..., None]) -> boto3.Session:
+    """``note`` is told of every request, as botocore's event ``before-parameter-build`` tells it."""
+    core = botocore.session.Session()
+    core.register("before-parameter-build", note)
+    return OneDoor(botocore_session=core, region_name=region)
