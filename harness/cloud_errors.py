@@ -6,26 +6,24 @@ Codes and words: botocore's service models and exceptions; texts of the service 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.errors import HarnessError
 
-EXPIRED_CODES = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-EXPIRED_KINDS = {"TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError", "LoginRefreshRequired"}
-INVALID_CODES = {
-    "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthFailure"
-}  # fmt: skip
-MISSING_KINDS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}
-UNREACHED_KINDS = {
-    "EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError", "ConnectionError",
-    "ProxyConnectionError"
-}  # fmt: skip
-DENIED_CODES = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-ELSEWHERE_CODES = {
-    "PermanentRedirect", "301", "IllegalLocationConstraintException", "AuthorizationHeaderMalformed"
-}  # fmt: skip
-NOT_OURS_CODES = {"403", "Forbidden", "BucketAlreadyExists"}
+EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+EXPIRED_KINDS = frozenset({"TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError"})
+UNREACHED_KINDS = frozenset(
+    {
+        "ConnectTimeoutError",
+        "ConnectionClosedError",
+        "EndpointConnectionError",
+        "ProxyConnectionError",
+        "ReadTimeoutError",
+    }
+)
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_OF_BUCKETS = frozenset({"CreateBucket", "GetObject", "HeadBucket", "HeadObject", "ListBuckets", "PutObject"})
 
 
 # boto3, s3/transfer.py, S3UploadFailedError: the answer is in its text only.
@@ -53,10 +51,6 @@ class AwsError:
         return self.kind in UNREACHED_KINDS
 
     @property
-    def is_expired(self) -> bool:
-        return self.code in EXPIRED_CODES or self.kind in EXPIRED_KINDS or "expired" in self.message.lower()
-
-    @property
     def is_unknown_name(self) -> bool:
         """Whether there is nothing of that name: the service says so in words only."""
         return self.code in ("ValidationException", "ValidationError", "ResourceNotFound") and any(
@@ -81,85 +75,116 @@ class Where:
     running: str | None = None  # the job that goes on whatever has happened to us
 
 
+@dataclass(frozen=True)
+class _Case:
+    """``line`` is for an error of one of these kinds or codes, or whose text has ``pattern``, of these operations."""
+
+    line: str
+    kinds: frozenset[str] = frozenset()
+    codes: frozenset[str] = frozenset()
+    pattern: str = ""
+    operations: frozenset[str] = frozenset()
+
+    def matches(self, error: AwsError) -> bool:
+        if self.operations and error.operation not in self.operations:
+            return False
+        said = bool(self.pattern) and re.search(self.pattern, error.message) is not None
+        return said or error.kind in self.kinds or error.code in self.codes
+
+
+_CASES = (  # the first that matches tells
+    _Case(
+        "no AWS credentials: run aws configure, or name a profile with AWS_PROFILE",
+        kinds=frozenset({"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}),
+    ),
+    _Case(
+        "the AWS credentials have expired: log in again (aws sso login, or fresh keys)",
+        kinds=EXPIRED_KINDS,
+        codes=EXPIRED_CODES,
+        pattern=r"\b[Ee]xpired\b",
+    ),
+    _Case(
+        "AWS does not know these credentials in {region}: check aws sts get-caller-identity, the profile, and whether "
+        "the account has the region switched on",
+        codes=frozenset(
+            {
+                "AuthFailure",
+                "InvalidAccessKeyId",
+                "InvalidClientTokenId",
+                "SignatureDoesNotMatch",
+                "UnrecognizedClientException",
+            }
+        ),
+    ),
+    _Case(
+        "no region is set: name one with AWS_DEFAULT_REGION=us-west-2, or in the profile",
+        kinds=frozenset({"NoRegionError"}),
+    ),
+    _Case(
+        "no profile of that name is set up here: name another with AWS_PROFILE ({said})",
+        kinds=frozenset({"ProfileNotFound"}),
+    ),
+    _Case(
+        "AWS cannot be reached in region {region!r}: check the region's name and the network ({said})",
+        kinds=UNREACHED_KINDS,
+    ),
+    _Case("these credentials may not hand {role} to SageMaker: allow iam:PassRole on it", pattern="iam:PassRole"),
+    _Case(
+        "SageMaker cannot assume {role}: see that it exists in this account and trusts sagemaker.amazonaws.com, then "
+        "name it with SAGEMAKER_ROLE",
+        codes=frozenset({"NoSuchEntity"}),
+        pattern="assume role|sts:AssumeRole|trust relationship",
+    ),
+    _Case(
+        "the bucket is in another region than {region}: use one in {region}, or set AWS_DEFAULT_REGION to its own",
+        codes=frozenset(
+            {"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
+        ),
+        pattern="in the wrong region|not in this region",
+    ),
+    _Case(
+        "the bucket is another account's, or closed to these credentials ({operation}): allow s3 on "
+        "sagemaker-{region}-ACCOUNT, or use other credentials",
+        codes=frozenset({"403", "BucketAlreadyExists", "Forbidden"}) | _DENIED,
+        operations=_OF_BUCKETS,
+    ),
+    _Case("there is no such bucket: {said}", codes=frozenset({"NoSuchBucket"})),
+    _Case("an input is not in S3: {said}", pattern="No S3 objects found"),
+    _Case(
+        "over the account's quota: {said} Ask Service Quotas for more, or take another INSTANCE_TYPE",
+        codes=frozenset({"LimitExceededException", "ResourceLimitExceeded"}),
+    ),
+    _Case(
+        "AWS has no such instances free in {region}: try later, or another region or INSTANCE_TYPE ({said})",
+        codes=frozenset({"InsufficientCapacity"}),
+        pattern="CapacityError|Insufficient.*capacity",
+    ),
+    _Case(
+        "AWS cannot find the image in {region}: check image_uri, or framework_version with py_version ({said})",
+        pattern="CannotPullContainer|(?i:image.*(not found|does not exist))|(?i:cannot find.*image)",
+    ),
+    _Case("the name is taken: {said}", codes=frozenset({"ResourceInUse"})),
+    _Case("these credentials may not do {operation}: {said}", codes=_DENIED),
+    _Case(
+        "AWS asks for fewer requests ({operation}): try again in a minute",
+        codes=frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException"}),
+    ),
+)
+_ELSE = "{operation}: {code}: {said}"
+
+
 def explain(error: AwsError, where: Where) -> str:
     """One line: what is wrong, and what to do."""
-    said = " ".join(error.message.split())
-    text = next((line for matches, line in _cases(error, where, said) if matches), None)
-    text = text or f"{error.operation or 'AWS'}: {error.code or error.kind}: {said}"
+    line = next((case.line for case in _CASES if case.matches(error)), _ELSE).format(
+        region=where.region,
+        role=where.role or "the role",
+        operation=error.operation or "AWS",
+        code=error.code or error.kind,
+        said=" ".join(error.message.split()),
+    )
     if where.running:
-        text += f"; job {where.running} goes on and costs; afterwards: harness attach {where.running}"
-    return text
-
-
-def _cases(error: AwsError, where: Where, said: str) -> list[tuple[bool, str]]:
-    has: Callable[..., bool] = lambda *words: any(word in said for word in words)  # noqa: E731
-    region, role = where.region, where.role or "the role"
-    bucket = error.operation in ("HeadBucket", "CreateBucket", "HeadObject", "PutObject", "GetObject", "ListBuckets")
-    return [
-        (
-            error.kind in MISSING_KINDS,
-            "no AWS credentials: run aws configure, or name a profile with AWS_PROFILE",
-        ),
-        (
-            error.is_expired,
-            "the AWS credentials have expired: log in again (aws sso login, or fresh keys)",
-        ),
-        (
-            error.code in INVALID_CODES,
-            f"AWS does not know these credentials in {region}: check aws sts get-caller-identity, the profile, and "
-            "whether the account has the region switched on",
-        ),
-        (error.kind == "NoRegionError", "no region is set: name one with AWS_DEFAULT_REGION=us-west-2"),
-        (
-            error.is_lost_connection,
-            f"AWS cannot be reached in region {region!r}: check the region's name and the network ({said})",
-        ),
-        (
-            has("iam:PassRole"),
-            f"these credentials may not hand {role} to SageMaker: allow iam:PassRole on it",
-        ),
-        (
-            has("assume role", "sts:AssumeRole", "trust relationship") or error.code == "NoSuchEntity",
-            f"SageMaker cannot assume {role}: see that it exists in this account and trusts sagemaker.amazonaws.com, "
-            "then name it with SAGEMAKER_ROLE",
-        ),
-        (
-            error.code in ELSEWHERE_CODES or has("in the wrong region", "not in this region"),
-            f"the bucket is in another region than {region}: use one in {region}, or set AWS_DEFAULT_REGION to its own",
-        ),
-        (
-            bucket and (error.code in NOT_OURS_CODES or error.code in DENIED_CODES),
-            f"the bucket is another account's, or closed to these credentials ({error.operation}): allow s3 on "
-            f"sagemaker-{region}-ACCOUNT, or use other credentials",
-        ),
-        (error.code == "NoSuchBucket", f"there is no such bucket: {said}"),
-        (has("No S3 objects found"), f"an input is not in S3: {said}"),
-        (
-            error.code in ("ResourceLimitExceeded", "LimitExceededException"),
-            f"over the account's quota: {said} Ask Service Quotas for more, or take another INSTANCE_TYPE",
-        ),
-        (
-            has("CapacityError", "capacity") or error.code == "InsufficientCapacity",
-            f"AWS has no such instances free in {region}: try later, or another region or INSTANCE_TYPE ({said})",
-        ),
-        (
-            has("CannotPullContainer", "RepositoryNotFound", "ImageNotFound")
-            or (has("image") and has("not found", "does not exist", "Cannot find")),
-            f"AWS cannot find the image in {region}: check image_uri, or framework_version with py_version ({said})",
-        ),
-        (
-            error.code == "ResourceInUse",
-            f"the name is taken: {said}",
-        ),
-        (
-            error.code in DENIED_CODES,
-            f"these credentials may not do {error.operation}: {said}",
-        ),
-        (
-            "Throttling" in error.code or error.code == "TooManyRequestsException",
-            f"AWS asks for fewer requests ({error.operation}): try again in a minute",
-        ),
-    ]
+        line += f"; job {where.running} goes on and costs; afterwards: harness attach {where.running}"
+    return line
 
 
 def why_it_failed(reason: str, region: str) -> str:

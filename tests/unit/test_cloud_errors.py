@@ -55,8 +55,8 @@ def test_each_has_its_line(error: AwsError, line: str) -> None:
 
 def test_an_upload_that_failed_is_told_by_what_aws_answered_to_it() -> None:
     message = (
-        "Failed to upload /data/x to bucket/key: An error occurred (AccessDenied) when calling the PutObject operation: "
-        "Access Denied"
+        "Failed to upload /data/x to bucket/key: "
+        "An error occurred (AccessDenied) when calling the PutObject operation: Access Denied"
     )
 
     error = AwsError.of({"kind": "S3UploadFailedError", "message": message})
