@@ -189,7 +189,7 @@ def build() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.option("--cloud", is_flag=True, help="What runs on AWS instead, and what it costs.")
 def ps(*, as_json: bool, cloud: bool) -> None:
-    """List hosts of training jobs and endpoints that are in the engine, or, with --cloud, on AWS."""
+    """List hosts of training jobs and endpoints that are in the engine, or with --cloud those on AWS, which cost."""
     if cloud:
         cli_cloud.list_cloud()
         return

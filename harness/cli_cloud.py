@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from harness.cli_durations import seconds
 from harness.cli_options import parse_hyperparameters
 from harness.steps import Steps
 
@@ -132,14 +132,14 @@ def attach(name: str | None, runs: Path, every: float, *, stopping: bool) -> Non
 @_runs
 @_yes
 @_every
-@click.option("--for", "for_", metavar="30m", help="Remove the endpoint after so many seconds, minutes or hours.")
+@click.option("--for", "for_", callback=seconds, metavar="30m", help="Remove the endpoint after so long.")
 def cloud_serve(
     name: str | None,
     job: Path,
     instance_type: str | None,
     runs: Path,
     every: float,
-    for_: str | None,
+    for_: float | None,
     *,
     yes: bool,
 ) -> None:
@@ -153,11 +153,10 @@ def cloud_serve(
     from harness import promotion
     from harness.job_file import read_job_file
 
-    seconds = _seconds(for_)
     file = read_job_file(job, instance_type=instance_type, for_hosting=True)
     folder, run = promotion.serve(file, runs, name, _terminal(yes=yes), Steps(), every=every)
-    if seconds is not None:
-        click.echo(promotion.remove_later(folder, run, seconds), err=True)
+    if for_ is not None:
+        click.echo(promotion.remove_later(folder, run, for_), err=True)
 
 
 @click.command("cloud-clean")
@@ -197,16 +196,6 @@ def _plan(job_file: Path, hosts: int | None, hp: tuple[str, ...], instance_type:
         lenient=True,  # what no local host plays, AWS does
     )
     return make_plan(file, runs, Steps())
-
-
-def _seconds(text: str | None) -> float | None:
-    """``"30m"`` as seconds. Raises `click.BadParameter`."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+)([smh]?)", text)
-    if not found:
-        raise click.BadParameter(f"{text!r} is no time such as 90s, 30m or 2h", param_hint="--for")
-    return int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def _terminal(*, yes: bool) -> Any:

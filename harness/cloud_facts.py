@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from harness.channel_table import S3_PREFIX
 from harness.cloud_plan import Account, LocalRun
 from harness.cloud_record import CLOUD
 from harness.errors import BadInput
@@ -59,17 +60,27 @@ def region(given: str | None) -> str:
     return str(found)
 
 
-def read_uploads(job: TrainingJob) -> dict[str, Upload]:
-    """The channels that are on this machine, with the digest of what they hold."""
-    from harness.staging import content_digest
+def read_uploads(job: TrainingJob, environ: Mapping[str, str] = os.environ) -> dict[str, Upload]:
+    """The channels that are on this machine, with the digest of what they hold. Raises `BadInput`."""
+    from harness.data_objects import content_digest
+    from harness.data_sources import local_objects
+    from harness.file_digests import file_digests
+    from harness.image_build import cache_folder
 
     found = {}
     for channel in job.inputs:
-        if isinstance(channel.source, Path):
-            source = channel.source
-            held = [path for path in source.rglob("*") if path.is_file()] if source.is_dir() else [source]
-            size = sum(path.stat().st_size for path in held)
-            found[channel.name] = Upload(str(source.absolute()), len(held), size, content_digest(source))
+        if not isinstance(channel.source, Path):
+            continue
+        if not channel.source.exists():
+            raise BadInput(f"training.inputs.{channel.name}: {str(channel.source)!r} is no folder or file; name one")
+        listed = [(each.key, each.path, each.size) for each in local_objects(channel.source) if each.path]
+        digests = file_digests([path for _, path, _ in listed], cache_folder(environ))
+        found[channel.name] = Upload(
+            objects=tuple((key, str(path.absolute()), size) for key, path, size in listed),
+            digest=content_digest((key, digests[path]) for key, path, _ in listed),
+            # A manifest is named as the one object that it is, data by the prefix that all of it has.
+            name="" if channel.s3_data_type == S3_PREFIX else channel.source.name,
+        )
     return found
 
 

@@ -17,8 +17,8 @@ def plan_lines(plan: CloudPlan) -> Iterator[str]:
     yield f"Requests that the SageMaker SDK would send to {plan.region} (none has been sent):"
     yield "  000000000000 stands for your account"
     for name, upload in plan.uploads.items():
-        uri = f"s3://<default bucket>/{upload.key}/data/"
-        yield f"  upload {name}: {upload.files} files, {_size(upload.bytes)} to {uri}, unless it is there"
+        uri = f"s3://<default bucket>/{upload.prefix}"
+        yield f"  upload {name}: {len(upload.objects)} files, {_size(upload.bytes)} to {uri}, unless they are there"
     for request in plan.requests:
         yield f"  {request['operation']}"
         yield from (f"    {line}" for line in json.dumps(request["parameters"], indent=2).splitlines())
@@ -44,7 +44,7 @@ def plan_document(plan: CloudPlan) -> dict[str, Any]:
             {"Operation": request["operation"], "Parameters": request["parameters"]} for request in plan.requests
         ],
         "Uploads": {
-            name: {"Path": each.path, "Files": each.files, "Bytes": each.bytes, "Key": each.key}
+            name: {"Files": len(each.objects), "Bytes": each.bytes, "Prefix": each.prefix}
             for name, each in plan.uploads.items()
         },
         "LocalRun": plan.local_run.name if plan.local_run else None,

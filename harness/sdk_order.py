@@ -3,7 +3,7 @@
 What the SDK is given (harness/sdk carries it out):
 
     {"estimator": PyTorch(...), "inputs": {channel: TrainingInput(...)}, "create_model": {...}, "deploy": {...},
-     "uploads": {channel: {path, files, bytes, key}}, "region", "actions", "send", "training_job_name"}
+     "uploads": {channel: {prefix, name, objects}}, "region", "actions", "send", "training_job_name"}
 """
 
 from __future__ import annotations
@@ -26,16 +26,22 @@ _OBJECTS = (
 
 @dataclass(frozen=True)
 class Upload:
-    """What a channel of this machine comes to in S3: ``digest`` is that of its names and contents."""
+    """A channel of this machine on its way to S3. ``objects`` are (key below the prefix, path, bytes).
 
-    path: str
-    files: int
-    bytes: int
+    ``digest`` is that of keys and contents; ``name`` is the key that the job is given, empty for all of the prefix.
+    """
+
+    objects: tuple[tuple[str, str, int], ...]
     digest: str
+    name: str = ""
 
     @property
-    def key(self) -> str:
-        return f"harness-inputs/{self.digest[:32]}"
+    def bytes(self) -> int:
+        return sum(size for _, _, size in self.objects)
+
+    @property
+    def prefix(self) -> str:
+        return f"harness-inputs/{self.digest[:32]}/"
 
 
 def order_of(
@@ -66,8 +72,7 @@ def order_of(
         "estimator": {**_estimator(file), **({"role": role} if role else {})},
         "inputs": inputs,
         "uploads": {
-            name: {"path": each.path, "files": each.files, "bytes": each.bytes, "key": each.key}
-            for name, each in uploads.items()
+            name: {"prefix": each.prefix, "name": each.name, "objects": each.objects} for name, each in uploads.items()
         },
     }
     if file.hosting:

@@ -18,13 +18,10 @@ def train(session: sagemaker.Session, order: dict[str, Any], *, upload: bool) ->
     estimator = _estimator(session, order)
     inputs = Inputs(session, order.get("uploads", {}))
     channels = {name: _input(arguments, inputs.uri(name)) for name, arguments in order["inputs"].items()}
-    uploaded = inputs.upload() if upload else {}
+    if upload:
+        inputs.upload()
     estimator.fit(channels or None, wait=False, job_name=order.get("training_job_name"))
-    return {
-        "training_job_name": estimator.latest_training_job.name,
-        "bucket": session.default_bucket(),
-        "uploaded": uploaded,
-    }
+    return {"training_job_name": estimator.latest_training_job.name}
 
 
 def host(session: sagemaker.Session, order: dict[str, Any], training_job_name: str) -> dict[str, Any]:

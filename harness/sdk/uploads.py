@@ -1,19 +1,17 @@
-"""Channels on their way to S3: under a prefix named by their content, uploaded once."""
+"""Channels on their way to S3: under a prefix named by their content, each object once."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import sagemaker
-from botocore.exceptions import ClientError
+
+_AT_ONCE = 8
 
 
 class Inputs:
-    """``uploads`` maps a channel to its {path, files, key}: see harness/cloud_job.py.
-
-    A prefix is complete when the object beside it says so: an upload that was interrupted is not taken for a whole one,
-    and is gone on with under the same names. The mark lies outside of the prefix, where no host would see it.
-    """
+    """``uploads`` maps a channel to its {prefix, name, objects}: see `harness.sdk_order.Upload`."""
 
     def __init__(self, session: sagemaker.Session, uploads: dict[str, Any]) -> None:
         self._session = session
@@ -22,22 +20,23 @@ class Inputs:
     def uri(self, channel: str) -> str | None:
         """The s3:// URI of an uploaded channel, None for one that is in S3 as it is."""
         wanted = self._uploads.get(channel)
-        return f"s3://{self._session.default_bucket()}/{wanted['key']}/data/" if wanted else None
+        return f"s3://{self._session.default_bucket()}/{wanted['prefix']}{wanted['name']}" if wanted else None
 
-    def upload(self) -> dict[str, str]:
-        """What was done for each channel: 'uploaded' or 'was there'."""
-        return {name: self._upload(wanted) for name, wanted in self._uploads.items()}
+    def upload(self) -> None:
+        """Upload what is not there. The prefix says what its objects hold, so one of the right size is the right one.
 
-    def _upload(self, wanted: dict[str, Any]) -> str:
-        bucket, mark = self._session.default_bucket(), f"{wanted['key']}/complete"
+        An object is there as a whole or not at all: what was interrupted is gone on with.
+        """
+        bucket = self._session.default_bucket()
         s3 = self._session.boto_session.client("s3", region_name=self._session.boto_region_name)
-        try:
-            s3.head_object(Bucket=bucket, Key=mark)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in ("404", "NoSuchKey", "NotFound"):
-                raise
-        else:
-            return "was there"
-        self._session.upload_data(wanted["path"], bucket=bucket, key_prefix=f"{wanted['key']}/data")
-        s3.put_object(Bucket=bucket, Key=mark, Body=b"")
-        return "uploaded"
+        for wanted in self._uploads.values():
+            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=wanted["prefix"])
+            there = {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", ())}
+            missing = [
+                (path, bucket, wanted["prefix"] + key)
+                for key, path, size in wanted["objects"]
+                if there.get(wanted["prefix"] + key) != size
+            ]
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                for done in [pool.submit(s3.upload_file, *each) for each in missing]:
+                    done.result()

@@ -131,7 +131,7 @@ def test_groups_shuffling_and_channels_reach_the_request(place: Place) -> None:
 
 def test_the_same_data_has_the_same_prefix_and_changed_data_another(place: Place) -> None:
     def key() -> str:
-        found: str = place.harness("plan", "job.toml", "--json", **SETTINGS).json["Uploads"]["training"]["Key"]
+        found: str = place.harness("plan", "job.toml", "--json", **SETTINGS).json["Uploads"]["training"]["Prefix"]
         return found
 
     first = key()

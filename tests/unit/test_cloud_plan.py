@@ -140,7 +140,7 @@ def test_requirements_cannot_be_installed_in_isolation() -> None:
 
 def test_data_bigger_than_the_volume_is_certain_to_fail() -> None:
     inputs = {"volume_size": 30, "inputs": (Channel("training", Path("data")),), "instance_type": "ml.m5.large"}
-    big = {"training": Upload("data", 3, 31 * GIB, "abc")}
+    big = {"training": Upload((("file", "data/file", 31 * GIB),), "abc")}
 
     found = the_one(facts(inputs, uploads=big))
 

@@ -77,9 +77,13 @@ def test_inputs_keep_their_arguments() -> None:
 
 
 def test_an_upload_goes_under_a_key_of_its_content() -> None:
-    made = order(uploads={"training": Upload("/jobs/data", 3, 10, "0123456789abcdef" * 4)})
+    made = order(uploads={"training": Upload((("a", "/jobs/data/a", 3),), "0123456789abcdef" * 4)})
 
-    assert made["uploads"]["training"]["key"] == "harness-inputs/0123456789abcdef0123456789abcdef"
+    assert made["uploads"]["training"] == {
+        "prefix": "harness-inputs/0123456789abcdef0123456789abcdef/",
+        "name": "",
+        "objects": (("a", "/jobs/data/a", 3),),
+    }
 
 
 def test_hosting_becomes_create_model_and_deploy() -> None:
