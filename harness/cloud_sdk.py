@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness import environment
-from harness.errors import CommandFailed, HarnessError
+from harness.errors import BadInput, CommandFailed, HarnessError
 from harness.process import run
 from harness.sdk_order import Order
 
@@ -27,11 +29,18 @@ class SdkRefused(HarnessError):
         super().__init__(error["message"])
 
 
-def ensure_sdk() -> Path:
-    """The Python of the SDK's environment. Raises `HarnessError`, pip's words being on standard error."""
-    if environment.bring_up_to_date(venv=SDK_VENV, lock=SDK_LOCK):
+def ensure_sdk(root: Path = environment.ROOT) -> Path:
+    """The Python of the SDK's environment, or, where there is no checkout to make one from, ours if it has the SDK.
+
+    Raises `HarnessError`, pip's words being on standard error.
+    """
+    if not (root / SDK_LOCK).is_file() or not (root / "pyproject.toml").is_file():
+        if importlib.util.find_spec("sagemaker") is None:
+            raise BadInput("the SageMaker SDK is not installed: pip install 'sagemaker-harness[cloud]'")
+        return Path(sys.executable)
+    if environment.bring_up_to_date(venv=SDK_VENV, lock=SDK_LOCK, root=root):
         raise HarnessError(f"the SageMaker SDK's environment {SDK_VENV} could not be made; pip's words are above")
-    return environment.ROOT / SDK_VENV / "bin" / "python"
+    return root / SDK_VENV / "bin" / "python"
 
 
 def carry_out(python: Path, order: Order, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:

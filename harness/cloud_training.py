@@ -72,10 +72,11 @@ def send(python: Path, order: Order, folder: Path, run: CloudRun, where: Where) 
         answer = carry_out(python, order)
     except (SdkRefused, KeyboardInterrupt) as error:
         there = _is_there(where, run.training_job_name)
-        text = _told(error, where)
-        change_run(folder, state={True: SENT, False: REFUSED, None: SENDING}[there], error=text)
         if there:
+            change_run(folder, state=SENT)
             return  # it is watched like any other, and Ctrl-C asks what to do with it
+        text = _told(error, where)
+        change_run(folder, state=SENDING if there is None else REFUSED, error=text)
         if isinstance(error, KeyboardInterrupt):
             raise
         raise CloudFailed(AwsError.of(error.error), text) from error

@@ -30,11 +30,12 @@ LOGS = "/aws/sagemaker/TrainingJobs"
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error as AWS would answer it."""
+    """An error as AWS would answer it; ``after`` it has done what was asked all the same."""
 
     code: str
     message: str
     status: int = 400
+    after: bool = False
 
 
 class Quiet(WSGIRequestHandler):
@@ -135,6 +136,8 @@ class Account:
             self.requests[operation].append(json.loads(body))
         wanted = self._wanted[operation].popleft() if self._wanted[operation] else None
         if isinstance(wanted, Refusal):
+            if wanted.after:
+                self._answer(operation, {}, environ, lambda *_: None, body)
             return refuse(wanted, environ, start)
         if operation == "StopTrainingJob":
             self._stopped.add(json.loads(body)["TrainingJobName"])

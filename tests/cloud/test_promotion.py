@@ -175,6 +175,26 @@ def test_a_refusal_is_one_line_and_the_run_folder_holds_what_is_known(
     assert "CreateTrainingJob" not in account.operations[:-1] or operation == "CreateTrainingJob"
 
 
+def test_a_job_whose_answer_was_lost_is_watched_and_not_sent_twice(place: Place, account: Account) -> None:
+    account.wants("CreateTrainingJob", Refusal("InternalFailure", "lost on the way", 500, after=True))
+
+    ran = place.harness("promote", "job.toml", "--yes", "--every", "0.1", **account.settings)
+
+    assert ran.exit_code == 0, ran
+    assert "Completed: test-" in ran.stderr, ran
+    assert account.operations.count("CreateTrainingJob") == 1
+
+
+def test_a_manifest_on_this_machine_is_named_as_the_object_that_it_is(place: Place) -> None:
+    place.write("list.json", '[{"prefix": "s3://bucket/"}, "a"]')
+    place.job(('training = "data"', 'training = { s3_data = "list.json", s3_data_type = "ManifestFile" }'))
+
+    plan = place.harness("plan", "job.toml", "--json").json
+
+    (channel,) = plan["Requests"][0]["Parameters"]["InputDataConfig"]
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"].endswith("/list.json")
+
+
 def test_a_failed_job_ends_with_its_reason_its_logs_and_what_it_left(place: Place, account: Account) -> None:
     folder = sent(place, account)
     account.hosts_that_train(NAME, [("algo-1", "loss 1.5"), ("algo-2", "Traceback"), ("algo-1", "loss 0.5")])
