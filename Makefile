@@ -4,6 +4,10 @@ JOB ?= mnist_job/job.toml
 HOSTS ?=
 HP ?=
 LAUNCHER ?=
+INSTANCE_TYPE ?=
+YES ?=
+ANYWAY ?=
+FOR ?=
 INDEX ?= 0
 INPUT ?=
 ENDPOINT ?=
@@ -12,7 +16,7 @@ BIN := .venv/bin
 IMAGES := mnist_job/data/MNIST/raw/t10k-images-idx3-ubyte
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data local-train local-serve local-predict local-stop up down docs test reliability bench doctor clean environment
+.PHONY: help setup data local-train local-serve local-predict local-stop up down cloud-plan cloud-train cloud-serve cloud-clean docs test reliability bench doctor clean environment
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +37,8 @@ local-train: environment $(if $(filter mnist_job/job.toml,$(JOB)),data) ## train
 local-serve: environment ## host the model that was trained last; ENDPOINT=name, here and below, tells several apart
 	@$(BIN)/harness serve $(if $(ENDPOINT),--name $(ENDPOINT))
 
-local-predict: environment ## classify a digit with the hosted model: INDEX=7 of the test set, or INPUT=digit.png (or .npy)
-	@$(BIN)/harness invoke $(if $(INPUT),$(INPUT),$(IMAGES) --index $(INDEX)) --shape 1,28,28 $(if $(ENDPOINT),--endpoint $(ENDPOINT))
+local-predict: environment ## classify a digit with the hosted model: INDEX=7 of the test set, or INPUT=digit.png (or .npy); ENDPOINT=cloud asks the one on AWS
+	@$(BIN)/harness invoke $(if $(INPUT),$(INPUT),$(IMAGES) --index $(INDEX)) --shape 1,28,28 $(if $(filter cloud,$(ENDPOINT)),--cloud,$(if $(ENDPOINT),--endpoint $(ENDPOINT)))
 
 local-stop: environment ## stop hosting
 	@$(BIN)/harness stop $(ENDPOINT)
@@ -44,6 +48,20 @@ up: setup ## start the local AWS door and print the environment that leads there
 
 down: environment ## stop the door and its endpoints
 	@$(BIN)/harness down
+
+PROMOTED = $(JOB) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(HP),--hp "$(HP)") $(if $(INSTANCE_TYPE),--instance-type $(INSTANCE_TYPE))
+
+cloud-plan: environment $(if $(filter mnist_job/job.toml,$(JOB)),data) ## show what cloud-train would send to AWS, its cost and obstacles; sends nothing: INSTANCE_TYPE=ml.g4dn.xlarge
+	@$(BIN)/harness plan $(PROMOTED)
+
+cloud-train: environment $(if $(filter mnist_job/job.toml,$(JOB)),data) ## train on AWS; costs money, and asks first (YES=1 does not): INSTANCE_TYPE=ml.g4dn.xlarge
+	@$(BIN)/harness promote $(PROMOTED) $(if $(YES),--yes) $(if $(ANYWAY),--anyway)
+
+cloud-serve: environment ## host the model that was trained last on AWS; costs money until cloud-clean, and asks: FOR=30m YES=1
+	@$(BIN)/harness cloud-serve --job $(JOB) $(if $(INSTANCE_TYPE),--instance-type $(INSTANCE_TYPE)) $(if $(FOR),--for $(FOR)) $(if $(YES),--yes)
+
+cloud-clean: environment ## remove our endpoints from AWS, and list what else costs; safe to run twice
+	@$(BIN)/harness cloud-clean
 
 docs: environment ## write the pages anew that are made of code: docs/fidelity.md, docs/testing-reference.md, docs/api.md
 	@$(BIN)/python -m docs.fidelity

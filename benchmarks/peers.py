@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from harness import environment, labels
+from harness.cloud_sdk import SDK_LOCK, SDK_VENV
 from harness.cluster import remove_run
 from harness.deadline import Deadline
 from harness.errors import HarnessError
@@ -32,7 +33,6 @@ RUN_SECONDS = 900.0
 _COMPOSE_PROJECT = "com.docker.compose.project"
 _COMPOSE_SERVICE = "com.docker.compose.service"
 
-SDK_VENV, SDK_LOCK = ".tox/bench", "benchmarks/requirements.txt"
 # AWS's images have the toolkit's `train` and keys of their own; otherwise this is the image of the harness.
 SDK_DOCKERFILE = """\
 FROM {image}

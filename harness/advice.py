@@ -49,7 +49,7 @@ def before(job: TrainingJob, sources: Mapping[str, str], types: Mapping[str, Ins
     """What ``job`` and its Python sources (text by name) show before anything has run; ``types`` are those known."""
     return (
         *_instances(job, types),
-        *_without_horovod(job, sources),
+        *without_horovod(job, sources),
         *_same_for_all_ranks(job, sources),
         *_anchored_metrics(job),
         *_changed_arguments(job),
@@ -87,7 +87,8 @@ def _instances(job: TrainingJob, types: Mapping[str, InstanceType]) -> Iterator[
         yield f"framework_version {job.framework_version!r}: the SDK refuses ml.p2 from 1.13 on"
 
 
-def _without_horovod(job: TrainingJob, sources: Mapping[str, str]) -> Iterator[str]:
+def without_horovod(job: TrainingJob, sources: Mapping[str, str]) -> Iterator[str]:
+    """Whether the job's AWS image lacks what its sources import."""
     if not isinstance(job.distribution, MpiDistribution) or not any(map(_imports_horovod, sources.values())):
         return
     named = _AWS_IMAGE.search(job.image_uri or "")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import sys
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 
 import click
 
-from harness import cli_door, cli_hosting
+from harness import cli_cloud, cli_door, cli_hosting
 from harness.cli_durations import all_seconds, seconds
+from harness.cli_options import parse_hyperparameters
 from harness.cli_stop import stop
 from harness.errors import BadInput, HarnessError
 from harness.limits import MODES
@@ -187,8 +187,12 @@ def build() -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
-def ps(*, as_json: bool) -> None:
-    """List hosts of training jobs and endpoints that are in the engine."""
+@click.option("--cloud", is_flag=True, help="What runs on AWS instead, and what it costs.")
+def ps(*, as_json: bool, cloud: bool) -> None:
+    """List hosts of training jobs and endpoints that are in the engine, or with --cloud those on AWS, which cost."""
+    if cloud:
+        cli_cloud.list_cloud()
+        return
     from harness import engine, inventory
 
     found = inventory.containers(engine.connect())
@@ -270,28 +274,11 @@ def doctor(*, as_json: bool) -> None:
 main.add_command(cli_door.up)
 main.add_command(cli_door.down)
 main.add_command(cli_door.execute)
+for command in cli_cloud.COMMANDS:
+    main.add_command(command)
 main.add_command(cli_hosting.serve)
 main.add_command(cli_hosting.invoke)
 main.add_command(stop)
-
-
-def parse_hyperparameters(given: tuple[str, ...]) -> dict[str, Any]:
-    """``("epochs=1 lr=0.02", "name=x")`` as a mapping; values are JSON where they can be, else texts."""
-    values: dict[str, Any] = {}
-    for text in given:
-        try:
-            words = shlex.split(text)
-        except ValueError as error:
-            raise BadInput(f"--hp {text!r}: {error}") from error
-        for word in words:
-            key, equals, value = word.partition("=")
-            if not equals or not key:
-                raise BadInput(f"--hp {word!r}: not of the form key=value")
-            try:
-                values[key] = json.loads(value)
-            except ValueError:
-                values[key] = value
-    return values
 
 
 def _is_the_engines(error: Exception) -> bool:

@@ -63,6 +63,7 @@ def serve(model: Path, job: Path, name: str | None, port: int | None, *, as_json
     help="Shape of one instance, as 1,28,28; pictures are scaled to it.",
 )
 @click.option("--endpoint", help="EndpointName; the newest endpoint unless given.")
+@click.option("--cloud", is_flag=True, help="Ask the endpoint on AWS, made by cloud-serve, instead of a local one.")
 @click.option("--content-type", type=click.Choice(list(CONTENT_TYPES)), default="npy", show_default=True)
 @click.option("--accept", type=click.Choice(list(CONTENT_TYPES)), default="json", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the bare answer as JSON.")
@@ -74,6 +75,7 @@ def invoke(
     content_type: str,
     accept: str,
     *,
+    cloud: bool,
     as_json: bool,
 ) -> None:
     """Send INPUT (.npy, .png, .json, or an IDX file with --index) to an endpoint and show the answer.
@@ -85,9 +87,9 @@ def invoke(
     """
     import json
 
-    from harness import local_hosting
+    from harness import local_hosting, promotion
 
-    values, answer = local_hosting.invoke(
+    values, answer = (promotion.invoke if cloud else local_hosting.invoke)(
         source,
         index=index,
         shape=shape,

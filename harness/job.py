@@ -141,12 +141,16 @@ class Hosting:
 
 @dataclass(frozen=True)
 class JobFile:
-    """A job file, read and found good; ``instance_types`` are those that it describes itself."""
+    """A job file, read and found good; ``instance_types`` are those that it describes itself.
+
+    ``document`` is the file's own words, with what the command line put in their place.
+    """
 
     path: Path
     training: TrainingJob
     hosting: Hosting | None
     instance_types: Mapping[str, InstanceType] = field(default_factory=dict)
+    document: Mapping[str, Any] = field(default_factory=dict)
 
 
 def encoded_hyperparameters(

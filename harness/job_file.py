@@ -24,10 +24,11 @@ def read_job_file(
     *,
     instance_count: int | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
+    instance_type: str | None = None,
     for_hosting: bool = False,
     lenient: bool = False,
 ) -> JobFile:
-    """Read and check ``path``; ``instance_count`` and ``hyperparameters`` override what it says.
+    """Read and check ``path``; the first three override what it says, ``instance_type`` for hosts and endpoint.
 
     ``for_hosting`` leaves the inputs of training unchecked: a trained model is hosted without them. ``lenient`` goes
     on without the arguments that no local host plays.
@@ -44,13 +45,7 @@ def read_job_file(
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path}: not valid TOML: {error}") from error
-    training = document.get("training")
-    if isinstance(training, dict):
-        if instance_count is not None:
-            training["instance_count"] = instance_count
-        given = training.get("hyperparameters", {})
-        if hyperparameters and isinstance(given, dict):
-            training["hyperparameters"] = {**given, **hyperparameters}
+    _override(document, instance_count, hyperparameters, instance_type)
     job, problems = parse_job(document, path, lenient=lenient or for_hosting)
     if job is not None:
         problems += _source_problems_of(job)
@@ -59,6 +54,25 @@ def read_job_file(
     if job is None or problems:
         raise BadInput(f"{path}: {problem}" for problem in problems)
     return job
+
+
+def _override(
+    document: dict[str, Any],
+    instance_count: int | None,
+    hyperparameters: Mapping[str, Any] | None,
+    instance_type: str | None,
+) -> None:
+    training, hosting = document.get("training"), document.get("hosting")
+    if isinstance(training, dict):
+        if instance_count is not None:
+            training["instance_count"] = instance_count
+        if instance_type is not None:
+            training["instance_type"] = instance_type
+        given = training.get("hyperparameters", {})
+        if hyperparameters and isinstance(given, dict):
+            training["hyperparameters"] = {**given, **hyperparameters}
+    if isinstance(hosting, dict) and instance_type is not None:
+        hosting["instance_type"] = instance_type
 
 
 def parse_job(document: Mapping[str, Any], path: Path, *, lenient: bool = False) -> tuple[JobFile | None, list[str]]:
@@ -75,7 +89,7 @@ def parse_job(document: Mapping[str, Any], path: Path, *, lenient: bool = False)
         return None, top.problems
     training = read_training(training_table, path.parent, lenient=lenient)
     hosting = _hosting(hosting_table, training, path.parent) if hosting_table else None
-    return JobFile(path, training, hosting, instance_types), top.problems
+    return JobFile(path, training, hosting, instance_types, document), top.problems
 
 
 def _instance_types(top: Table) -> dict[str, InstanceType]:

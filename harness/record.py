@@ -26,6 +26,35 @@ _HELD = "request.json"
 _METRIC_COLUMNS = ("MetricName", "Timestamp", "Value", "Host")
 
 
+class MetricsFile:
+    """metrics.csv in ``folder``: complete at any moment, and gone on with where another process began it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "metrics.csv"
+        self._lock = threading.Lock()
+        self._there = self._read()
+        if not self._there:
+            self._append([_METRIC_COLUMNS])
+
+    def add(self, values: Iterable[MetricValue]) -> None:
+        """Append at once what is not there: who goes on with a record reads logs again from their beginning."""
+        rows = [(v.name, v.timestamp.isoformat(timespec="microseconds"), v.value, v.host) for v in values]
+        new = [row for row in rows if tuple(map(str, row)) not in self._there]
+        if new:
+            self._append(new)
+
+    def _read(self) -> frozenset[tuple[str, ...]]:
+        try:
+            with self._path.open(newline="") as file:
+                return frozenset(tuple(row) for row in csv.reader(file))
+        except FileNotFoundError:
+            return frozenset()
+
+    def _append(self, rows: Iterable[tuple[object, ...]]) -> None:
+        with self._lock, self._path.open("a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+
+
 class RunRecord:
     """Writes what a run leaves. ``folder`` must exist; ``request`` is the CreateTrainingJob request of the run.
 
@@ -47,38 +76,18 @@ class RunRecord:
         self._now = now
         self._entered = entered
         self._created = now()
-        self._metrics_file = threading.Lock()
         (folder / "logs").mkdir(exist_ok=True)
         write_json(folder / _HELD, request)
         # Let go by the kernel when this process ends, however it does: `is_held` tells others.
         self._held: int | None = os.open(folder / _HELD, os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(self._held, fcntl.LOCK_EX)
-        self._metrics_there = self._read_metrics()
-        if not self._metrics_there:
-            self._append_metrics([_METRIC_COLUMNS])
+        self._metrics = MetricsFile(folder)
 
     def host_log(self, host: str) -> HostLog:
         return HostLog(self.folder / "logs", host)
 
     def add_metrics(self, values: Iterable[MetricValue]) -> None:
-        """Append to metrics.csv, at once: it is complete at any moment."""
-        rows = [(v.name, v.timestamp.isoformat(timespec="microseconds"), v.value, v.host) for v in values]
-        # Where another process began the record, logs are read again from their beginning.
-        new = [row for row in rows if tuple(map(str, row)) not in self._metrics_there]
-        if new:
-            self._append_metrics(new)
-
-    def _read_metrics(self) -> frozenset[tuple[str, ...]]:
-        """The rows that another process has left."""
-        try:
-            with (self.folder / "metrics.csv").open(newline="") as file:
-                return frozenset(tuple(row) for row in csv.reader(file))
-        except FileNotFoundError:
-            return frozenset()
-
-    def _append_metrics(self, rows: Iterable[tuple[object, ...]]) -> None:
-        with self._metrics_file, (self.folder / "metrics.csv").open("a", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
+        self._metrics.add(values)
 
     @property
     def compressed(self) -> bool:

@@ -14,6 +14,7 @@ import pytest
 
 HARNESS = str(Path(sys.executable).with_name("harness"))
 COMMANDS = ["train", "build", "ps", "logs", "clean", "doctor", "serve", "invoke", "stop", "up", "down", "exec"]
+COMMANDS += ["plan", "promote", "attach", "cloud-serve", "cloud-clean"]
 NO_ENGINE = "unix:///nonexistent/engine.sock"
 HEAVY = {"boto3", "botocore", "docker", "numpy", "PIL", "requests", "rich", "sagemaker", "torch", "yaml"}
 GOOD = """
@@ -87,7 +88,7 @@ def test_help_begins_with_what_to_do_first_and_lists_every_command(place: Place)
 
     assert ran.exit_code == 0
     assert "harness train mnist_job/job.toml" in ran.stdout
-    listed = re.findall(r"^  ([a-z]+) {2,}\S", ran.stdout.split("Commands:")[1], re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+) {2,}\S", ran.stdout.split("Commands:")[1], re.MULTILINE)
     assert sorted(listed) == sorted(COMMANDS)
 
 

@@ -105,7 +105,7 @@ def test_a_target_that_is_shown_is_there_and_makes_a_command_that_harness_takes(
     )
 
     assert done.returncode == 0, done.stderr
-    assert variables <= set(re.findall(r"^([A-Z]+) \?=", MAKEFILE, re.MULTILINE))
+    assert variables <= set(re.findall(r"^([A-Z_]+) \?=", MAKEFILE, re.MULTILINE))
     for line in done.stdout.splitlines():
         if line.startswith(".venv/bin/harness "):
             parse(words(line)[1:])

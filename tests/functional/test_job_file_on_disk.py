@@ -71,6 +71,15 @@ def test_overrides_come_before_what_the_file_says_and_leave_the_rest(folder: Pat
     assert job.hyperparameters == {"epochs": 1, "lr": 0.1, "new": "x"}
 
 
+def test_another_instance_type_is_that_of_hosts_and_endpoint_and_the_document_has_it_too(folder: Path) -> None:
+    file = read(folder, instance_type="ml.g4dn.xlarge")
+
+    assert file.training.instance_types == ("ml.g4dn.xlarge",)
+    assert file.hosting is not None
+    assert file.hosting.instance_type == "ml.g4dn.xlarge"
+    assert file.document["training"]["instance_type"] == "ml.g4dn.xlarge"
+
+
 def test_an_override_is_checked_like_the_file(folder: Path) -> None:
     assert problems(folder, instance_count=0) == ["training.instance_count: 0 is not a whole number from 1 to 8"]
 

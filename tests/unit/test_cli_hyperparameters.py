@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.cli import parse_hyperparameters
+from harness.cli_options import parse_hyperparameters
 from harness.errors import BadInput
 
 
