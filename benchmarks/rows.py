@@ -12,6 +12,7 @@ from benchmarks import endpoint, log_lines
 from benchmarks.jobs import Jobs
 from benchmarks.peers import ByHand, Harness, SdkLocalMode
 from benchmarks.results import Aim, Line, Measured
+from benchmarks.session import Session
 from benchmarks.staging import Staging
 from benchmarks.turns import Taken, Way, take_turns
 from harness.steps import Step
@@ -73,6 +74,31 @@ def allreduce(bench: Bench, step: Step) -> list[Line]:
     return [
         Line(what, "s", ours, "`horovodrun` by hand in running hosts", by_hand_seconds, Aim(1.6)),
         *_against_sdk(what, ours, taken["SDK local mode"], 0.15),
+    ]
+
+
+def warm(bench: Bench, step: Step) -> list[Line]:
+    """The same script in a session of jobs: on hosts that are ready, on new ones, and with `horovodrun` by hand."""
+    script = bench.jobs.one_allreduce
+    with (
+        ByHand(bench.client, bench.compose, bench.image, script) as by_hand,
+        Session(bench.client, bench.jobs.script_file(script), bench.jobs.folder / "session-runs") as session,
+    ):
+        by_hand.horovodrun()
+        session.warm()  # its hosts are made when it begins; those of the next are not
+        taken = take_turns(
+            [
+                Way("warm", lambda: (session.warm(),), bench.repetitions),
+                Way("by hand", lambda: (by_hand.horovodrun(),), bench.repetitions),
+                Way("cold", lambda: (session.cold(),), bench.repetitions),
+            ],
+            step.detail,
+        )
+    what, ours = "one allreduce, two hosts, in a session of tests: a job on warm hosts", taken["warm"].measured()
+    by_hand_seconds = taken["by hand"].measured()
+    return [
+        Line(what, "s", ours, "`horovodrun` by hand in running hosts", by_hand_seconds, Aim(1.2)),
+        Line(what, "s", ours, "the same with `--harness-cold`", taken["cold"].measured()),
     ]
 
 
@@ -222,6 +248,7 @@ def staging(bench: Bench, step: Step) -> list[Line]:
 ROWS: Mapping[str, Callable[[Bench, Step], list[Line]]] = {
     "mnist": mnist,
     "allreduce": allreduce,
+    "warm": warm,
     "epoch": epoch,
     "scaling": scaling,
     "logs": logs,

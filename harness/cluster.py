@@ -32,12 +32,12 @@ from harness.errors import CannotStartContainer, HarnessError
 from harness.pipes import create_feeder, failure_of, start_feeder
 from harness.plan import ClusterPlan
 from harness.staging import HostInputs, stage_channels
-from harness.tar import file_stream, folders, text_files, tree
+from harness.tar import file_stream, text_files, tree
 
 _COMPOSE_SECONDS = 120
 _MADE_BY_THE_PLATFORM = (contract.MODEL_DIR, contract.OUTPUT_DIR, contract.OUTPUT_DATA_DIR, contract.DATA_DIR)
 _PORTION = 1 << 16
-_LISTENS_AFTER = 2.0  # seconds; a host takes 0.1 on an idle machine
+LISTENS_AFTER = 2.0  # seconds; a host takes 0.1 on an idle machine
 
 
 class Cluster(Protocol):
@@ -123,13 +123,16 @@ class MadeHosts:
             if not grace:
                 _kill(container)
                 return
-            time.sleep(seconds_until_it_listens(container, self._client.info()))
+            time.sleep(self._seconds_until_it_listens(container))
             container.stop(timeout=max(1, round(grace)))
 
         self._each(list(hosts), end)
 
     def remove(self) -> None:
         remove_run(self._client, self._project.name)
+
+    def _seconds_until_it_listens(self, container: Container) -> float:
+        return seconds_until_it_listens(container, self._client.info())
 
     def _container(self, host: str) -> Container:
         return self._client.containers.get(self._project.container(host))
@@ -166,19 +169,33 @@ class DockerCluster(MadeHosts):
         self._inputs = inputs
         self._cache = cache
         self._layered = layered
+        self._given: dict[str, HostInputs] = {}
         self._feeders: dict[str, Container] = {}
 
+    @property
+    def project(self) -> Project:
+        """The names in the engine of all that it makes."""
+        return self._project
+
     def prepare(self) -> None:
-        given = stage_channels(
+        self.make()
+        self.fill()
+
+    def make(self) -> None:
+        """The containers, with a view of each channel and nothing else of the job; they are not started."""
+        self._given = stage_channels(
             self._client, self._plan, self._project, self._inputs, self._cache, layered=self._layered
         )
-        views = tuple(view for inputs in given.values() for view in inputs.views)
+        views = tuple(view for inputs in self._given.values() for view in inputs.views)
         self._up(run_document(base_document(), self._plan, self._project, views))
+
+    def fill(self) -> None:
+        """What the job gives its hosts: documents, code, dependencies, pipes, and channels where there are no views."""
         with ThreadPoolExecutor(len(self._plan.hosts)) as pool:
-            list(pool.map(lambda host: self._fill(host.name, host.files, given[host.name]), self._plan.hosts))
+            list(pool.map(lambda host: self._fill(host.name, host.files, self._given[host.name]), self._plan.hosts))
         self._feeders = {
             host: create_feeder(self._client, self._project, host, inputs.pipes)
-            for host, inputs in given.items()
+            for host, inputs in self._given.items()
             if inputs.pipes
         }
 
@@ -208,9 +225,9 @@ class DockerCluster(MadeHosts):
 
     def _fill(self, host: str, texts: Mapping[str, str], given: HostInputs) -> None:
         container = self._container(host)
-        # The platform has made them before any image's `train` starts (dumps of real jobs).
-        container.put_archive("/", folders(_MADE_BY_THE_PLATFORM))
-        container.put_archive("/", text_files({**texts, **given.texts}))
+        # The platform has made these folders before any image's `train` starts (dumps of real jobs). In one archive, as
+        # each costs the engine some 20 ms.
+        container.put_archive("/", text_files({**texts, **given.texts}, _MADE_BY_THE_PLATFORM))
         trees = [(self._plan.source_dir, contract.CODE_DIR)] if self._plan.source_dir else []
         # Folders go in under their own names, as the SDK packs them (fw_utils.py tar_and_upload_dir).
         trees += [(path, _folder_of(path)) for path in self._plan.dependencies]
@@ -272,7 +289,7 @@ def seconds_until_it_listens(container: Container, info: Mapping[str, Any]) -> f
     if not state["Running"]:
         return 0.0
     age = (time_of(info["SystemTime"]) - time_of(state["StartedAt"])).total_seconds()
-    return min(_LISTENS_AFTER, max(0.0, _LISTENS_AFTER - age))
+    return min(LISTENS_AFTER, max(0.0, LISTENS_AFTER - age))
 
 
 def _folder_of(dependency: Path) -> str:

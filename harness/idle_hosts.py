@@ -16,7 +16,7 @@ from harness.describe import REGION, training_job_arn
 from harness.errors import HarnessError
 from harness.fault_effects import Effects
 from harness.job import InstanceGroup, TrainingJob
-from harness.plan import plan_training
+from harness.plan import ClusterPlan, plan_training
 from harness.steps import Steps
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class IdleHosts:
 
     def __init__(self, client: DockerClient, project: Project, hosts: Sequence[str]) -> None:
         self.hosts = tuple(hosts)
+        self.name = project.name
         self._client = client
         self._project = project
 
@@ -80,41 +81,64 @@ class IdleHosts:
             time.sleep(0.05)
 
 
+class IdleCluster:
+    """``count`` hosts of ``image`` that are up and reach each other, from the beginning until `discard`."""
+
+    def __init__(
+        self, client: DockerClient, compose: Sequence[str], image: str, count: int, marks: Mapping[str, str]
+    ) -> None:
+        from harness.cluster import DockerCluster
+        from harness.image_build import cache_folder
+
+        plan = idle_plan(count, image)
+        project = Project(plan.training_job_name, plan.training_job_name, marks)
+        self._cluster = DockerCluster(client, compose, plan, project, (), cache_folder(os.environ))
+        self.hosts = IdleHosts(client, project, [host.name for host in plan.hosts])
+        try:
+            self._cluster.prepare()
+            self._cluster.start()
+            self.hosts.wait_for_ssh()
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Remove them."""
+        self._cluster.remove()
+
+
+def idle_plan(count: int, image: str) -> ClusterPlan:
+    """The plan of hosts that run `idle`, under a name of their own."""
+    name = f"cluster-{secrets.token_hex(4)}"
+    job = TrainingJob(
+        entry_point="idle.py",
+        source_dir=None,
+        base_job_name=name,
+        instance_groups=(InstanceGroup(HOMOGENEOUS_GROUP, "local", count),),
+        container_arguments=("idle",),
+    )
+    return plan_training(
+        job,
+        name,
+        arn=training_job_arn(name),
+        region=REGION,
+        image=image,
+        launcher="gloo",
+        output_path="file:///",
+    )
+
+
 @contextmanager
 def idle_hosts(count: int, *, retain: bool, marks: Mapping[str, str], steps: Steps) -> Iterator[IdleHosts]:
     """``count`` hosts of the project's image, removed at the end unless ``retain``."""
-    from harness.cluster import DockerCluster
     from harness.compose_command import ensure_compose
     from harness.engine import ensure_engine
-    from harness.image_build import cache_folder, ensure_image
+    from harness.image_build import ensure_image
 
     with closing(ensure_engine(steps)) as client:
-        compose = ensure_compose(steps)
-        name = f"cluster-{secrets.token_hex(4)}"
-        job = TrainingJob(
-            entry_point="idle.py",
-            source_dir=None,
-            base_job_name=name,
-            instance_groups=(InstanceGroup(HOMOGENEOUS_GROUP, "local", count),),
-            container_arguments=("idle",),
-        )
-        plan = plan_training(
-            job,
-            name,
-            arn=training_job_arn(name),
-            region=REGION,
-            image=ensure_image(client, steps),
-            launcher="gloo",
-            output_path="file:///",
-        )
-        project = Project(name, name, marks)
-        cluster = DockerCluster(client, compose, plan, project, (), cache_folder(os.environ))
+        cluster = IdleCluster(client, ensure_compose(steps), ensure_image(client, steps), count, marks)
         try:
-            cluster.prepare()
-            cluster.start()
-            hosts = IdleHosts(client, project, [host.name for host in plan.hosts])
-            hosts.wait_for_ssh()
-            yield hosts
+            yield cluster.hosts
         finally:
             if not retain:
-                cluster.remove()
+                cluster.discard()

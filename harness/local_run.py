@@ -46,6 +46,11 @@ from harness.watch import STOP_GRACE
 if TYPE_CHECKING:
     from docker import DockerClient
 
+    from harness.cluster import DockerCluster
+    from harness.compose import Project
+
+    HostsFor = Callable[[ClusterPlan, Project, Sequence[ChannelData]], DockerCluster]
+
 _FREE_BYTES = 500 * 10**6  # below this not even logs and a small model would fit
 RECEIPT = "receipt.json"
 _UNNAMED = "<TrainingJobName>"
@@ -68,11 +73,15 @@ class Manner:
 
 @dataclass(frozen=True)
 class Attendance:
-    """Who attends a run: what stops and interrupts it, what does faults to its hosts, who is told of its folder."""
+    """Who attends a run: what stops and interrupts it, what does faults to its hosts, who is told of its folder.
+
+    ``hosts_for`` has hosts for a plan, which may have names of their own; without it they are made for the job.
+    """
 
     control: Control
     injector: FaultInjector
     named: Callable[[Path], object] = lambda _: None
+    hosts_for: HostsFor | None = None
 
 
 def dry_run(job: TrainingJob, manner: Manner) -> dict[str, Any]:
@@ -204,13 +213,16 @@ def _carry_out(
     name = plan.training_job_name
     # Two runs may get the same name, in two run folders: what they make in the engine must not.
     project = Project(f"{name.lower()}-{secrets.token_hex(2)}", name, marks(retain=retain))
+    if attendance.hosts_for:
+        cluster = attendance.hosts_for(plan, project, engine.inputs)
+    else:
+        cluster = DockerCluster(engine.client, engine.compose, plan, project, engine.inputs, cache_folder(os.environ))
     if manner.takes_signals:
-        note_ownership(record.folder, project.name, manner.grace)
+        note_ownership(record.folder, cluster.project.name, manner.grace)
     hosts = tuple(host.name for host in plan.hosts)
     helpers = partial(ensure_image, engine.client, Steps())
-    effects = Effects(engine.client, project, hosts, helpers)
+    effects = Effects(engine.client, cluster.project, hosts, helpers)
     injector.attach(Scene(effects, screen.note, attendance.control.interrupt))
-    cluster = DockerCluster(engine.client, engine.compose, plan, project, engine.inputs, cache_folder(os.environ))
     run = Run(hosts, cluster, record, metrics, Watched(screen, injector), _checkpoints(plan, screen))
     try:
         return run_training(

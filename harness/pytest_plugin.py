@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from harness.results import JobResult
     from harness.running_job import RunningJob
     from harness.sagemaker_env import SageMakerEnv
+    from harness.warm_hosts import WarmHosts
 
 _JOBS: pytest.StashKey[list[RunningJob]] = pytest.StashKey()
 _LAUNCHERS = ("gloo", "mpi", "toolkit")
@@ -35,6 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Number of hosts of every job and cluster of a test, unless the test itself says how many.",
     )
     group.addoption("--harness-retain", action="store_true", help="Keep hosts and endpoints, to look around in them.")
+    group.addoption(
+        "--harness-cold",
+        action="store_true",
+        help="Make the hosts of every job and cluster when it begins, instead of some beforehand.",
+    )
     group.addoption(
         "--harness-launcher",
         choices=_LAUNCHERS,
@@ -62,7 +69,7 @@ def pytest_runtest_makereport(
     """A failed test shows the whole evidence of its jobs, of which pytest itself shows the beginning only."""
     report = yield
     if call.excinfo and call.when == "call":
-        for job in item.stash.get(_JOBS, ()):
+        for job in (job for job in item.stash.get(_JOBS, ()) if job.has_begun):
             report.sections.append((f"training job {job.name}", job.evidence()))
     return report
 
@@ -134,9 +141,33 @@ def contract(harness_hosts: int | None, request: pytest.FixtureRequest) -> Calla
     return read
 
 
+@pytest.fixture(scope="session")
+def harness_warm_hosts(request: pytest.FixtureRequest) -> Iterator[WarmHosts | None]:
+    """Hosts made beforehand, for all tests of the session; None with --harness-cold and --harness-retain."""
+    if request.config.getoption("--harness-cold") or request.config.getoption("--harness-retain"):
+        yield None
+        return
+    from harness.owner import marks
+    from harness.steps import Steps
+    from harness.warm_hosts import WarmHosts
+
+    with WarmHosts(marks(retain=False), Steps()) as warm:
+        yield warm
+
+
+def _follows(request: pytest.FixtureRequest) -> bool:
+    """Whether a later test of the session asks for the fixture of ``request``, which may then want hosts like these."""
+    items = request.session.items
+    later = items[items.index(request.node) + 1 :]
+    return any(request.fixturename in getattr(item, "fixturenames", ()) for item in later)
+
+
 @pytest.fixture
 def training(
-    harness_hosts: int | None, request: pytest.FixtureRequest, tmp_path: Path
+    harness_hosts: int | None,
+    harness_warm_hosts: WarmHosts | None,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> Iterator[Callable[..., RunningJob]]:
     """Start training jobs on real hosts: ``job = training("job.toml", hosts=2, hyperparameters={"epochs": 1})``.
 
@@ -150,6 +181,7 @@ def training(
         launcher=request.config.getoption("--harness-launcher"),
         retain=request.config.getoption("--harness-retain"),
         hosts=harness_hosts,
+        hosts_for=partial(harness_warm_hosts.for_job, another=_follows(request)) if harness_warm_hosts else None,
     ) as run:
         request.node.stash[_JOBS] = run.jobs
         yield run.start
@@ -159,7 +191,9 @@ def training(
 
 
 @pytest.fixture
-def cluster(harness_hosts: int | None, request: pytest.FixtureRequest) -> Iterator[Callable[..., IdleHosts]]:
+def cluster(
+    harness_hosts: int | None, harness_warm_hosts: WarmHosts | None, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., IdleHosts]]:
     """Idle hosts to run commands on: ``hosts = cluster(2)``, then ``hosts.run("algo-1", "hostname")``."""
     from harness.budget import hold
     from harness.idle_hosts import idle_hosts
@@ -173,6 +207,10 @@ def cluster(harness_hosts: int | None, request: pytest.FixtureRequest) -> Iterat
             count = hosts or harness_hosts or 2
             steps = Steps()
             made.enter_context(hold(count, steps.note))
+            if harness_warm_hosts:
+                ready = harness_warm_hosts.idle(count, another=_follows(request))
+                made.callback(harness_warm_hosts.in_background, ready.discard)
+                return ready.hosts
             return made.enter_context(idle_hosts(count, retain=retain, marks=marks(retain=retain), steps=steps))
 
         yield start

@@ -104,7 +104,10 @@ FIELDS: Mapping[str, Entry] = {
     ),
     "ResourceConfig.VolumeSizeInGB": _approximated("recorded; hosts may fill the engine's disk", "a disk of that size"),
     "ResourceConfig.VolumeKmsKeyId": _refused("the engine's disk is what it is; leave it out"),
-    "ResourceConfig.KeepAlivePeriodInSeconds": _recorded("instances stay warm for the next job, and are billed"),
+    "ResourceConfig.KeepAlivePeriodInSeconds": _approximated(
+        "recorded; a session of tests has hosts ready for its next job, new ones always, unless --harness-cold",
+        "the instances themselves stay for the next job like it, and are billed",
+    ),
     "ResourceConfig.InstanceGroups.InstanceGroupName": _emulated(),
     "ResourceConfig.InstanceGroups.InstanceCount": _emulated("8 hosts in all groups together at most"),
     "ResourceConfig.InstanceGroups.InstanceType": _approximated(

@@ -25,11 +25,20 @@ from harness.steps import Steps
 class RunningJob:
     """A job under way. Faults are said as ``job.after_log("epoch 1").kill("algo-2")``."""
 
-    def __init__(self, job: JobFile, manner: local_run.Manner, runs: Path, *, retain: bool) -> None:
+    def __init__(
+        self,
+        job: JobFile,
+        manner: local_run.Manner,
+        runs: Path,
+        *,
+        retain: bool,
+        hosts_for: local_run.HostsFor | None = None,
+    ) -> None:
         self._job = job
         self._manner = manner
         self._runs = runs
         self._retain = retain
+        self._hosts_for = hosts_for
         self._control = Control()
         self._injector = FaultInjector()
         self._began = threading.Event()
@@ -43,6 +52,11 @@ class RunningJob:
         """Its run folder, runs/<TrainingJobName>."""
         assert self._folder  # noqa: S101  set before `start` returns
         return self._folder
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it got as far as having a run folder."""
+        return self._folder is not None
 
     @property
     def name(self) -> str:
@@ -127,7 +141,7 @@ class RunningJob:
                 local_run.train(
                     self._job.training,
                     self._manner,
-                    local_run.Attendance(self._control, self._injector, self._named),
+                    local_run.Attendance(self._control, self._injector, self._named, self._hosts_for),
                     runs=self._runs,
                     retain=self._retain,
                     steps=steps,
@@ -202,11 +216,20 @@ class At:
 class JobsOfTest:
     """The jobs of one test: started here, all over when the test is."""
 
-    def __init__(self, *, runs: Path, launcher: str, retain: bool, hosts: int | None) -> None:
+    def __init__(
+        self,
+        *,
+        runs: Path,
+        launcher: str,
+        retain: bool,
+        hosts: int | None,
+        hosts_for: local_run.HostsFor | None = None,
+    ) -> None:
         self._runs = runs
         self._launcher = launcher
         self._retain = retain
         self._hosts = hosts
+        self._hosts_for = hosts_for
         self.jobs: list[RunningJob] = []
 
     def start(
@@ -221,7 +244,7 @@ class JobsOfTest:
         """Start the training job of a job file. Raises `BadInput` with every problem it has."""
         read = read_job_file(Path(job), instance_count=hosts or self._hosts, hyperparameters=hyperparameters)
         manner = local_run.Manner(launcher or self._launcher, limits, read.instance_types)
-        running = RunningJob(read, manner, self._runs, retain=self._retain)
+        running = RunningJob(read, manner, self._runs, retain=self._retain, hosts_for=self._hosts_for)
         self.jobs.append(running)
         return running.start()
 

@@ -12,10 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 
-def text_files(texts: Mapping[str, str]) -> bytes:
-    """A tar with one file per absolute path, owned by root, as the platform writes them."""
+def text_files(texts: Mapping[str, str], empty: Iterable[str] = ()) -> bytes:
+    """A tar of ``empty`` folders and one file per absolute path, owned by root, as the platform writes them."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path in empty:
+            tar.addfile(_folder_entry(path))
         for path, text in texts.items():
             data = text.encode()
             entry = _root_owned(tarfile.TarInfo(path.lstrip("/")))

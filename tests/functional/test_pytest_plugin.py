@@ -154,3 +154,30 @@ def test_every_fixture_says_what_it_is_for(place: pytest.Pytester) -> None:
 def test_the_plugin_is_part_of_the_package(pytestconfig: pytest.Config) -> None:
     assert pytestconfig.pluginmanager.has_plugin("harness")
     assert Path(pytestconfig.pluginmanager.get_plugin("harness").__file__).name == "pytest_plugin.py"
+
+
+def test_without_an_engine_a_test_fails_with_the_cause(place: pytest.Pytester) -> None:
+    place.makepyfile(
+        """
+        import os
+
+        os.environ["DOCKER_HOST"] = "unix:///nowhere.sock"
+
+        def test_train(training):
+            training("job.toml")
+        """
+    )
+
+    result = place.runpytest_subprocess("-p", "no:cacheprovider")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*EngineUnavailable: no docker engine answers at DOCKER_HOST=unix:///nowhere.sock*"])
+
+
+@pytest.mark.parametrize(("option", "warm"), [((), True), (("--harness-cold",), False), (("--harness-retain",), False)])
+def test_hosts_are_made_beforehand_unless_told_otherwise(
+    place: pytest.Pytester, option: tuple[str, ...], warm: bool
+) -> None:
+    place.makepyfile(f"def test_it(harness_warm_hosts): assert (harness_warm_hosts is not None) is {warm}")
+
+    place.runpytest_subprocess("-p", "no:cacheprovider", *option).assert_outcomes(passed=1)

@@ -66,6 +66,7 @@ LAYERS = {
         "training_table",
         "unverified",
         "wire",
+        "warm_key",
     },
     "E": {
         "archives",
@@ -116,11 +117,13 @@ LAYERS = {
         "sagemaker_env",
         "service_model",
         "sources",
+        "spares",
         "staging",
         "steps",
         "tags",
         "tar",
         "volumes",
+        "warm_cluster",
     },
     "S": {
         "cloud_hosting",
@@ -143,6 +146,7 @@ LAYERS = {
         "stop_job",
         "sweep",
         "training",
+        "warm_hosts",
         "watch",
     },
     "F": {
