@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -13,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import advice, data_objects, faults
+from harness import advice, data_objects
 from harness.advice import Facts
 from harness.channel_table import PIPE
 from harness.checkpoint_place import checkpoint_place
@@ -32,6 +31,7 @@ from harness.model_archive import is_empty
 from harness.outcome import Outcome
 from harness.owner import marks
 from harness.plan import ClusterPlan, host_groups, plan_training
+from harness.preflight import refuse_full_disk, refuse_what_no_job_meets
 from harness.receipt import Receipt, closing_lines, receipt
 from harness.record import RunRecord, make_run_folder, write_json
 from harness.report import Screen, outcome_lines
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
     HostsFor = Callable[[ClusterPlan, Project, Sequence[ChannelData]], DockerCluster]
 
-_FREE_BYTES = 500 * 10**6  # below this not even logs and a small model would fit
 RECEIPT = "receipt.json"
 _UNNAMED = "<TrainingJobName>"
 
@@ -118,7 +117,7 @@ def train(
     from harness.engine import ensure_engine
 
     refuse_full_disk(runs)
-    refuse_what_no_job_meets(job, attendance)
+    refuse_what_no_job_meets(job, attendance.injector.faults, interrupted=bool(attendance.control.interrupt_after))
     with closing(ensure_engine(steps)) as client:
         return _train(client, job, manner, attendance, runs=runs, retain=retain, steps=steps)
 
@@ -285,35 +284,10 @@ def _facts(job: TrainingJob, record: RunRecord, metrics: MetricReader) -> Facts:
     )
 
 
-def refuse_what_no_job_meets(job: TrainingJob, attendance: Attendance) -> None:
-    """Raise `BadInput` where what is to happen to ``job`` cannot happen to it in the cloud, or to no host of it."""
-    hosts = [f"algo-{number}" for number in range(1, job.instance_count + 1)]
-    channels = [channel.name for channel in job.inputs]
-    problems = list(faults.problems(attendance.injector.faults, hosts, channels, spot=job.use_spot_instances))
-    if attendance.control.interrupt_after and not job.use_spot_instances:
-        problems.append(
-            "--interrupt-after: only managed spot training is interrupted; "
-            "set use_spot_instances = true and max_wait in the job file"
-        )
-    if problems:
-        raise BadInput(problems)
-
-
 def _checkpoints(plan: ClusterPlan, screen: Screen) -> CheckpointSync | None:
     if not plan.checkpoints:
         return None
     return CheckpointSync(checkpoint_place(plan.checkpoints.place), plan.checkpoints.local_path, screen.note)
-
-
-def refuse_full_disk(folder: Path, free: int | None = None) -> None:
-    """Raise `BadInput` when what a run leaves would not fit. ``free`` bytes are looked up unless given."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free if free is None else free
-    if free < _FREE_BYTES:
-        raise BadInput(
-            f"{folder}: only {free // 10**6} MB free on this disk, {_FREE_BYTES // 10**6} MB are needed; "
-            "make room, or name another place with --runs"
-        )
 
 
 def _plan(job: TrainingJob, name: str, image: str, manner: Manner, output_path: str, limits: Limits) -> ClusterPlan:

@@ -14,9 +14,9 @@ import pytest
 from harness.engine_log import Line
 from harness.errors import BadInput
 from harness.job import MetricDefinition
-from harness.local_run import refuse_full_disk
 from harness.metrics import MetricReader
 from harness.outcome import Outcome
+from harness.preflight import refuse_full_disk
 from harness.record import RunRecord, make_run_folder, point_at
 from harness.status import IllegalMove
 

@@ -108,6 +108,7 @@ LAYERS = {
         "payload",
         "picture",
         "pipes",
+        "preflight",
         "process",
         "record",
         "records",
