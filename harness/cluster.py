@@ -35,6 +35,7 @@ from harness.staging import HostInputs, stage_channels
 from harness.tar import file_stream, text_files, tree
 
 _COMPOSE_SECONDS = 120
+_REMOVAL_SECONDS = 20
 _MADE_BY_THE_PLATFORM = (contract.MODEL_DIR, contract.OUTPUT_DIR, contract.OUTPUT_DATA_DIR, contract.DATA_DIR)
 _PORTION = 1 << 16
 LISTENS_AFTER = 2.0  # seconds; a host takes 0.1 on an idle machine
@@ -320,7 +321,13 @@ def remove_run(client: docker.DockerClient, run: str) -> None:
 
 
 def _remove_container(container: Container) -> None:
-    _ignoring_absence(lambda: container.remove(force=True, v=True))
+    try:
+        _ignoring_absence(lambda: container.remove(force=True, v=True))
+    except APIError as error:
+        if error.status_code != 409:
+            raise
+        # Somebody is at it already, such as the engine with a helper that removes itself: it is waited for.
+        _ignoring_absence(lambda: container.wait(timeout=_REMOVAL_SECONDS, condition="removed"))
 
 
 def _ignoring_absence(remove: Any) -> None:
