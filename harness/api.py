@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from harness.control_plane import ControlPlane
 from harness.door_environment import ALIVE
-from harness.moto_services import MotoServices, knows
+from harness.moto_services import knows
 from harness.service_model import RUNTIME, SAGEMAKER, input_shape
 from harness.shape_check import checked
 from harness.wire import Request, Response, ServiceError, json_answer, json_error, read_json, rest_error, signed_for
@@ -31,16 +31,17 @@ _LOOPBACK = re.compile(r"(localhost|[a-zA-Z0-9.-]+\.localhost|127\.\d+\.\d+\.\d+
 
 
 class Api:
-    """``note`` is told what goes into the door's log; ``alive`` is what `ALIVE` answers."""
+    """``others`` answers what is for no service of ours. ``note`` is told what goes into the door's log; ``alive`` is
+    what `ALIVE` answers."""
 
     def __init__(
         self,
         plane: ControlPlane,
-        services: MotoServices,
+        others: Callable[[Request], Response],
         note: Callable[[str], None],
         alive: Callable[[], dict[str, Any]] = dict,
     ) -> None:
-        self._plane, self._services, self._note, self._alive = plane, services, note, alive
+        self._plane, self._others, self._note, self._alive = plane, others, note, alive
 
     def handle(self, request: Request) -> Response:
         """Never raises."""
@@ -58,7 +59,7 @@ class Api:
                 return Response(answer.status, (*answer.headers, ("x-amzn-RequestId", request_id)), answer.body)
             if (request.header("x-amz-target") or "").startswith(TARGET):
                 return self._sagemaker(request, request_id)
-            return self._services.call(request)
+            return self._others(request)
         except ServiceError as error:
             return failed(error, request_id)
         except Exception as error:
@@ -87,7 +88,7 @@ class Api:
             why = f"{operation} is emulated neither by the harness nor by moto; docs/api.md lists what is"
             raise ServiceError("UnsupportedOperation", why)
         self._note(f"{operation}: moto answers; it keeps records, and nothing is run")
-        answer = self._services.call(request)
+        answer = self._others(request)
         if answer.status >= 500:
             raise ServiceError("UnsupportedOperation", f"moto, which answers {operation}, fails on it: {_said(answer)}")
         return answer

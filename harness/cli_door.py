@@ -11,7 +11,7 @@ state = click.option(
     type=click.Path(path_type=Path),
     default="runs/door",
     show_default=True,
-    help="Folder that the door keeps models, endpoints and its log in.",
+    help="Folder that the door keeps models, endpoints, buckets and its log in.",
 )
 port = click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Port on the loopback interface; a free one unless given."
@@ -50,7 +50,7 @@ def up(state: Path, port: int, *, foreground: bool) -> None:
 @click.command()
 @state
 def down(state: Path) -> None:
-    """Stop the door and its endpoints. Models and endpoints are kept, and come up with the next door. Safe to repeat.
+    """Stop the door and its endpoints. They come up again with the next door, which has all buckets. Safe to repeat.
 
     \b
     Examples:

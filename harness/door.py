@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from harness import process
 from harness.deadline import Deadline
-from harness.door_environment import Door, program_environment, shell_lines
+from harness.door_environment import Door, program_environment, servers_own, shell_lines
 from harness.door_state import StateFolder
 from harness.errors import BadInput, CommandFailed
 
@@ -32,19 +32,25 @@ def serve(folder: StateFolder, port: int) -> None:
     from harness.docker_instances import DockerInstances
     from harness.door_server import Server
     from harness.engine import connect
+    from harness.kept_buckets import KeptBuckets
     from harness.moto_services import MotoServices
 
     with folder.locked():
+        own = servers_own(os.environ, str(folder.path))
+        os.environ.clear()
+        os.environ.update(own)
         services = MotoServices()
+        buckets = KeptBuckets(folder.path / "s3", services)
         plane = ControlPlane(folder.path, DockerInstances(connect, own_image, folder.door_id()), services)
-        api = Api(plane, services, _note, lambda: {"pid": os.getpid()})
+        api = Api(plane, buckets.call, _note, lambda: {"pid": os.getpid()})
         try:
             server = Server(api.handle, port)
         except OSError as error:
             raise BadInput(f"port {port}: {error.strerror}; name another one, or none for any free one") from error
+        _note(f"{buckets.restore()} objects are in S3 again")
         with server, folder.serving(server.url, os.getpid()):
-            _note(f"serving at {server.url}")
             plane.recover()
+            _note(f"serving at {server.url}")
             try:
                 server.serve_forever()
             except KeyboardInterrupt:  # what SIGTERM becomes, too

@@ -70,6 +70,13 @@ def variables(door: Door, folder: str, client: str, environ: Mapping[str, str]) 
     }
 
 
+def servers_own(environ: Mapping[str, str], folder: str) -> dict[str, str]:
+    """``environ`` for the door itself, where moto makes clients of botocore's: nothing in it is the user's AWS."""
+    kept = {name: value for name, value in environ.items() if not name.startswith("AWS_")}
+    files = {"AWS_CONFIG_FILE": f"{folder}/{CONFIG}", "AWS_SHARED_CREDENTIALS_FILE": f"{folder}/{CREDENTIALS}"}
+    return {**kept, **files, "AWS_DEFAULT_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true"}
+
+
 def superfluous(environ: Mapping[str, str]) -> list[str]:
     """Those of ``environ`` to take away."""
     return [name for name in environ if name in UNSET or name.startswith(_OF_ONE_SERVICE)]

@@ -70,6 +70,13 @@ class _Connection(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = answer  # noqa: N815
 
+    def handle_expect_100(self) -> bool:
+        """Uploads wait a second for this before they begin, so it must not wait for the answer."""
+        self.send_response_only(HTTPStatus.CONTINUE)
+        self.end_headers()
+        self.wfile.flush()
+        return True
+
     def log_message(self, *_: object) -> None:
         """Not a line for each request: the log is for what is unusual."""
 

@@ -49,8 +49,6 @@ class StateFolder:
     def serving(self, url: str, pid: int) -> Iterator[Door]:
         """Say that we serve at ``url`` while the block runs; the lock must be held."""
         door = Door(pid, url, f"ASIA{uuid.uuid4().hex[:16].upper()}", uuid.uuid4().hex)
-        for name, text in FILES.items():
-            (self.path / name).write_text(text)
         write_json(self.path / _DOOR, asdict(door))
         try:
             yield door
@@ -65,6 +63,8 @@ class StateFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise BadInput(f"{self.path}: a door serves from this folder already: harness down stops it") from None
+            for name, text in FILES.items():
+                (self.path / name).write_text(text)
             yield
 
     def held(self) -> bool:

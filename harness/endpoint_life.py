@@ -160,15 +160,13 @@ class EndpointLife:
             return
         if record.status != status.CREATING:
             self._move(record.name, status.CREATING, record.status)
-        lost = [each.variant_name for each in record.variants if not self._archives.whole(record.generation, each)]
-        if lost:
-            why = f"the door ended before the model of {lost[0]} was there: delete the endpoint and create it anew"
-            self._move(record.name, status.FAILED, status.CREATING, failure_reason=why)
-            return
         self._go_on(self._bring_up_missing, record, own, missing)
 
     def _bring_up_missing(self, record: EndpointRecord, own: list[Instance], missing: dict[Place, Variant]) -> None:
         try:
+            for variant in record.variants:
+                if not self._archives.whole(record.generation, variant):
+                    self._archives.keep(record.generation, variant)
             more = start_all(self._instances, missing, self._archives, self._logs)
         except HarnessError as error:
             self._move(record.name, status.FAILED, status.CREATING, failure_reason=str(error))

@@ -62,13 +62,13 @@ class MotoServices:
 
     def read_object(self, bucket: str, key: str) -> bytes:
         """The content of an object. Raises `FileNotFoundError` where there is none."""
-        answer = self.call(Request("GET", f"/{quote(bucket)}/{quote(key)}", _signed("s3")))
+        answer = self.call(Request("GET", f"/{quote(bucket)}/{quote(key)}", signed("s3")))
         if answer.status != 200:
             raise FileNotFoundError(f"s3://{bucket}/{key}")
         return answer.body
 
     def has_object(self, bucket: str, key: str) -> bool:
-        return self.call(Request("HEAD", f"/{quote(bucket)}/{quote(key)}", _signed("s3"))).status == 200
+        return self.call(Request("HEAD", f"/{quote(bucket)}/{quote(key)}", signed("s3"))).status == 200
 
     def put_log_events(self, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
         """Append ``events``, each of milliseconds since 1970 and a line; group and stream are made where missing."""
@@ -81,11 +81,11 @@ class MotoServices:
         self._logs("PutLogEvents", {**told, "logEvents": lines})
 
     def _logs(self, operation: str, members: Mapping[str, Any]) -> Response:
-        headers = {**_signed("logs"), "x-amz-target": f"Logs_20140328.{operation}", "content-type": JSON_1_1}
+        headers = {**signed("logs"), "x-amz-target": f"Logs_20140328.{operation}", "content-type": JSON_1_1}
         return self.call(Request("POST", "/", headers, to_json(members)))
 
     def _form(self, service: str, body: str) -> Response:
-        headers = {**_signed(service), "content-type": "application/x-www-form-urlencoded"}
+        headers = {**signed(service), "content-type": "application/x-www-form-urlencoded"}
         return self.call(Request("POST", "/", headers, body.encode()))
 
 
@@ -97,7 +97,8 @@ def knows(operation: str) -> bool:
     return hasattr(SageMakerResponse, xform_name(operation))
 
 
-def _signed(service: str) -> dict[str, str]:
+def signed(service: str) -> dict[str, str]:
+    """The headers of a request of our own to ``service``, by which moto tells whom it is for."""
     scope = f"Credential=harness/20260101/{REGION}/{service}/aws4_request"
     return {"authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=none"}
 

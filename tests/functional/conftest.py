@@ -53,7 +53,7 @@ def services() -> MotoServices:
 def local_door(tmp_path: Path, services: MotoServices) -> Iterator[LocalDoor]:
     instances, notes = FakeInstances(), list[str]()
     plane = ControlPlane(tmp_path / "door", instances, services)
-    api = Api(plane, services, notes.append)
+    api = Api(plane, services.call, notes.append)
     with Server(api.handle) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         door = LocalDoor(api, server.url, instances, services, notes, tmp_path / "door")

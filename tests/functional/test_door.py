@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import urllib.parse
 from typing import Any
 
@@ -180,6 +181,20 @@ def test_a_body_in_chunks_arrives_whole(local_door: LocalDoor) -> None:
 
     assert status == 200
     assert s3.get_object(Bucket="chunked", Key="key")["Body"].read() == b"one two"
+
+
+def test_an_upload_that_asks_first_is_told_to_go_on_before_it_sends_anything(local_door: LocalDoor) -> None:
+    address = urllib.parse.urlsplit(local_door.url)
+    head = f"PUT /asked HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        told = connection.recv(100)
+        connection.sendall(b"<a/>\n")
+        answer = connection.recv(100)
+
+    assert told == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert answer.startswith(b"HTTP/1.1 ")
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "99999999999999"])

@@ -169,6 +169,59 @@ def test_a_door_starts_anew_after_it_was_killed_and_stops_twice(place: Place) ->
     assert (again.returncode, again.stderr) == (0, "no door serves\n")
 
 
+UPLOAD = """
+import boto3
+
+s3 = boto3.client("s3")
+s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+s3.put_object(Bucket="kept", Key="../../a b+ü", Body=b"first", ContentType="text/csv", Metadata={"my_key": "v"})
+s3.put_object(Bucket="kept", Key="../../a b+ü", Body=b"second", ContentType="text/csv", Metadata={"my_key": "v"})
+s3.copy_object(Bucket="kept", Key="copy", CopySource={"Bucket": "kept", "Key": "../../a b+ü"})
+upload = s3.create_multipart_upload(Bucket="kept", Key="large")["UploadId"]
+part = s3.upload_part(Bucket="kept", Key="large", UploadId=upload, PartNumber=1, Body=b"x" * 6_000_000)
+parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+s3.complete_multipart_upload(Bucket="kept", Key="large", UploadId=upload, MultipartUpload=parts)
+for key in ("one", "two & three", "four"):
+    s3.put_object(Bucket="kept", Key=key, Body=b"gone")
+s3.delete_object(Bucket="kept", Key="one")
+s3.delete_objects(Bucket="kept", Delete={"Objects": [{"Key": "two & three"}, {"Key": "four"}]})
+s3.create_bucket(Bucket="gone", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+s3.delete_bucket(Bucket="gone")
+print("done")
+"""
+LOOK = """
+import boto3
+
+s3 = boto3.client("s3")
+print([bucket["Name"] for bucket in s3.list_buckets()["Buckets"]])
+for each in s3.list_objects_v2(Bucket="kept")["Contents"]:
+    found = s3.get_object(Bucket="kept", Key=each["Key"])
+    print(each["Key"], len(found["Body"].read()), found["ContentType"], found["Metadata"])
+"""
+
+
+def test_objects_that_were_acknowledged_outlive_the_sudden_end_of_the_door(place: Place) -> None:
+    uploaded = place.run("exec", "--", sys.executable, place.script(UPLOAD))
+    assert uploaded.stdout == "done\n", uploaded.stderr
+    before = place.run("exec", "--", sys.executable, place.script(LOOK)).stdout
+    door = place.state.door()
+    assert door is not None
+    os.kill(door.pid, signal.SIGKILL)
+
+    after = place.run("exec", "--", sys.executable, place.script(LOOK)).stdout
+
+    assert after == before
+    assert before.splitlines() == [
+        "['kept']",
+        "../../a b+ü 6 text/csv {'my_key': 'v'}",
+        "copy 6 text/csv {'my_key': 'v'}",
+        "large 6000000 binary/octet-stream {}",
+    ]
+    kept = [path for path in place.folder.rglob("*") if path.is_file()]
+    assert all(path.is_relative_to(place.state.path) or path.name == "script.py" for path in kept)
+    assert len(list((place.state.path / "s3").rglob("*.content"))) == 3
+
+
 def test_a_port_that_is_taken_is_told_in_one_line_with_what_to_do(place: Place) -> None:
     place.run("up")
     door = place.state.door()

@@ -71,7 +71,7 @@ def executor() -> Obedient:
 def door(tmp_path: Path, services: MotoServices, executor: Obedient) -> Iterator[LocalDoor]:
     instances, notes = FakeInstances(), list[str]()
     plane = ControlPlane(tmp_path / "door", instances, services, executor)
-    api = Api(plane, services, notes.append)
+    api = Api(plane, services.call, notes.append)
     with Server(api.handle) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         door = LocalDoor(api, server.url, instances, services, notes, tmp_path / "door")

@@ -134,7 +134,7 @@ EXECUTOR: TrainingExecutor = NothingStarts()
 def rig(tmp_path_factory: pytest.TempPathFactory, services: MotoServices) -> Iterator[tuple[Api, FakeInstances]]:
     instances = FakeInstances()
     plane = ControlPlane(tmp_path_factory.mktemp("door"), instances, services, EXECUTOR)
-    yield Api(plane, services, print), instances
+    yield Api(plane, services.call, print), instances
     plane.close(stop=True)
 
 

@@ -88,6 +88,7 @@ LAYERS = {
         "image_build",
         "instances",
         "job_file",
+        "kept_buckets",
         "log_shipping",
         "machine",
         "model_archive",

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import image_names
-from harness.door_environment import UNSET, Door, program_environment, shell_lines
+from harness.door_environment import UNSET, Door, program_environment, servers_own, shell_lines
 from harness.endpoint_records import (
     MOVES,
     EndpointRecord,
@@ -213,6 +213,14 @@ def test_a_programs_environment_leads_to_the_door_and_nowhere_else() -> None:
     assert made["PYTHONPATH"] == "/client:/mine"
     assert made["NO_PROXY"] == "example.com,127.0.0.1"
     assert made["HOME"] == "/home"
+
+
+def test_the_door_itself_knows_nothing_of_the_users_aws() -> None:
+    made = servers_own({"AWS_PROFILE": "mine", "AWS_ENDPOINT_URL": "x", "DOCKER_HOST": "y"}, "/state")
+
+    assert made["DOCKER_HOST"] == "y"
+    assert made["AWS_CONFIG_FILE"] == "/state/aws-config"
+    assert not {"AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID"} & set(made)
 
 
 def test_a_shell_is_told_the_same() -> None:
