@@ -18,6 +18,7 @@ MAX_INSTANCES = 8  # of all variants: they share this machine's cores, as the ho
 _MODEL = {
     "Containers": "a pipeline of several containers is not hosted; name one PrimaryContainer",
     "InferenceExecutionConfig": "goes with Containers, which are not hosted",
+    "EnableNetworkIsolation": "instances are not cut off from the network here; leave it out",
 }
 _CONTAINER = {
     "ModelPackageName": "packages of the Marketplace and the registry cannot be had here; name Image and ModelDataUrl",
@@ -31,6 +32,7 @@ _CONFIG = {
     "ShadowProductionVariants": "shadow variants are not hosted",
     "ExplainerConfig": "Clarify is a service of AWS's own",
     "CrossRegionTrafficConfig": "there is one region here",
+    "EnableNetworkIsolation": "instances are not cut off from the network here; leave it out",
 }
 _VARIANT = {
     "ServerlessConfig": "serverless variants are not hosted; give InstanceType and InitialInstanceCount",

@@ -152,6 +152,7 @@ def test_an_object_is_named_by_its_uri_or_its_address(url: str, place: tuple[str
         ({"PrimaryContainer": {"Image": "x", "MultiModelConfig": {"a": 1}}}, "PrimaryContainer.MultiModelConfig"),
         ({"PrimaryContainer": {"Image": "x", "Environment": {"A": "\0"}}}, "PrimaryContainer.Environment.A"),
         ({"PrimaryContainer": {"Image": "x", "ModelDataUrl": "http://x"}}, "PrimaryContainer.ModelDataUrl"),
+        ({"PrimaryContainer": {"Image": "x"}, "EnableNetworkIsolation": True}, "EnableNetworkIsolation: instances"),
         ({}, "PrimaryContainer: is missing"),
     ],
 )
