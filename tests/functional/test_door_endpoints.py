@@ -164,7 +164,7 @@ def test_names_are_taken_whatever_their_case_and_missing_ones_are_told(local_doo
 
 def test_an_endpoint_is_creating_and_then_in_service_with_its_model(local_door: LocalDoor) -> None:
     url = put(local_door, "m.tar.gz", archive(weights="1", code__inference="x"))
-    config(local_door, "conf", variant("AllTraffic", model(local_door, "mod", url, SLOW="2.5"), count=2))
+    config(local_door, "conf", variant("AllTraffic", model(local_door, "mod", url, SLOW="4"), count=2))
 
     endpoint(local_door, "served", "conf")
 
@@ -319,11 +319,11 @@ def test_an_update_that_fails_leaves_the_old_in_service(local_door: LocalDoor) -
 
 def test_an_update_goes_over_without_losing_an_invocation(local_door: LocalDoor) -> None:
     name = served(local_door)
-    config(local_door, "next", variant("Next", model(local_door, "other", image="local/other", SLOW="0.3")))
+    config(local_door, "next", variant("Next", model(local_door, "other", image="local/other", SLOW="2")))
     sagemaker = local_door.client("sagemaker")
 
     with ThreadPoolExecutor(4) as pool:
-        slow = pool.submit(invoke, local_door, name, b"sleep 1")
+        slow = pool.submit(invoke, local_door, name, b"sleep 3")
         sagemaker.update_endpoint(EndpointName=name, EndpointConfigName="next")
         with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
             sagemaker.update_endpoint(EndpointName=name, EndpointConfigName="next")
