@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from typing import Any
 
 from harness.cloud_sdk import SDK_VENV, without_aws
 from harness.environment import ROOT
 from harness.job_file import read_job_file
 from harness.sdk_order import order_of
+from harness.training_request import training_job_from_request
 from tests.cloud.conftest import ROLE, Place
 
 SETTINGS = {
@@ -212,3 +214,30 @@ def test_making_the_requests_opens_no_connection(place: Place) -> None:
     assert done.returncode == 0, done.stderr
     assert '"requests"' in done.stdout, done.stderr
     assert "telemetry to" not in done.stdout + done.stderr
+
+
+def test_the_request_is_read_back_as_the_very_job_that_local_hosts_play(place: Place) -> None:
+    """The promise 'promoted unchanged': what the SDK sends of the file, and what is run here, are one job."""
+    plan = place.harness("plan", "job.toml", "--json", **SETTINGS).json
+    request = request_of(plan, "CreateTrainingJob")
+    here = read_job_file(place.folder / "job.toml").training
+
+    there = training_job_from_request(request)
+
+    (channel,) = here.inputs
+    assert there == replace(
+        here,
+        # In S3, or made by AWS: the mapped fields, as the plan marks them.
+        source_dir=None,
+        base_job_name=request["TrainingJobName"],
+        image_uri=request["AlgorithmSpecification"]["TrainingImage"],
+        role=ROLE,
+        output_path=request["OutputDataConfig"]["S3OutputPath"],
+        inputs=(replace(channel, source=request["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]),),
+        # The image stands for these two.
+        framework_version=None,
+        py_version=None,
+        # The SDK's own defaults.
+        enable_sagemaker_metrics=True,
+        ignored=("debugger_hook_config", "profiler_config"),
+    )
