@@ -26,7 +26,8 @@ the same job on the same image, but for AWS's own `train` in it; up to 30 s of i
 toolkit, which the cloud has as well. `horovodrun` by hand finds its hosts running and, as its first run is not
 counted, its check of ssh remembered. Unconnected hosts train the same script without `distribution`. Epochs are
 counted without the first of a run. Lines that the harness keeps go to the run's logs with their times and to the
-screen; a script's own time is that of the slower host.
+screen; a script's own time is that of the slower host. Jobs in a session are timed within one process, from the
+reading of their job file to their result.
 """
 
 

@@ -61,10 +61,8 @@ def process(folder):
         **{key: status[key] for key in ("SigBlk", "SigIgn", "SigCgt", "Umask", "Uid", "Groups", "CapEff", "Seccomp")},
     }
 
-running = {(folder / "comm").read_text() for folder in pathlib.Path("/proc").iterdir() if folder.name.isdigit()}
 seen = {
     "files": dict(files()),
-    "processes": sorted(running),
     "first": process(pathlib.Path("/proc/1")),
     "script": process(pathlib.Path(f"/proc/{os.getpid()}")),
     "mounts": sorted(line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()),
@@ -75,6 +73,9 @@ seen = {
 }
 import horovod.torch as hvd
 hvd.init()
+# Only now all processes that launch ranks are there, on every host.
+running = {(folder / "comm").read_text() for folder in pathlib.Path("/proc").iterdir() if folder.name.isdigit()}
+seen["processes"] = sorted(running)
 pathlib.Path(os.environ["SM_MODEL_DIR"], f"seen-{hvd.rank()}.json").write_text(json.dumps(seen))
 for place in ("/tmp", "/root", "/run", "/etc", "/opt/ml/input/data/training", "/opt/ml", "/dev/shm"):
     pathlib.Path(place, "of-this-job").write_text("left behind")
