@@ -161,8 +161,8 @@ def test_hosts_that_are_cut_off_from_each_other_notice_within_a_minute(pair: Idl
         time.sleep(3)  # both are connected by now; a partition before that is another story
         effects.apply(faults.Partition(("algo-2",)))
 
-        assert "algo-2 has not answered algo-1 for 30 s: nothing passes between the two" in leader.result(60).output
-        assert "algo-1, the host that leads the job: it has not answered algo-2 for 30 s" in follower.result(60).output
+        assert "algo-2 has not answered algo-1 for 20 s: nothing passes between the two" in leader.result(60).output
+        assert "algo-1, the host that leads the job: it has not answered algo-2 for 20 s" in follower.result(60).output
 
 
 def test_a_host_with_less_memory_than_it_uses_loses_its_largest_process(pair: IdleHosts, effects: Effects) -> None:

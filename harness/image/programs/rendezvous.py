@@ -5,7 +5,7 @@ its part, which may be long after where packages have to be installed; the leade
 follower that runs a script of its own says 'over' when that has ended. A connection that breaks without that word
 means its other end is gone, so a lost host is noticed at once, in both directions. The toolkit polls and sleeps
 instead (mpi.py): 30 s and more. A host that is cut off breaks nothing: the kernels of both ends ask each other every
-few seconds, and no answer for half a minute is a loss too. A host that stands still for a while does answer, as its
+few seconds, and no answer for 20 s is a loss too. A host that stands still for a while does answer, as its
 kernel does.
 """
 
@@ -23,8 +23,8 @@ _HERE = "here "
 _READY = "ready"
 _OVER = "over"
 _SECONDS_FOR_A_WORD = 5.0  # a host says who it is as soon as it is connected
-_PROBE_SECONDS = 5  # of silence, then between questions
-_PROBES = 5  # without an answer: lost packets alone do not lose a host
+_PROBE_SECONDS = 4  # of silence, then between questions; gloo itself gives up after 30 s, naming nobody
+_PROBES = 4  # without an answer: lost packets alone do not lose a host
 SILENCE_SECONDS = _PROBE_SECONDS * (_PROBES + 1)
 WENT_AWAY = "went away"
 _SILENCE = "\0"  # read where the other end has fallen silent
