@@ -26,6 +26,7 @@ from harness import contract, labels, process
 from harness.batches import batches
 from harness.compose import Project, run_document
 from harness.data_objects import ChannelData
+from harness.deadline import Deadline
 from harness.endpoint import time_of
 from harness.engine_log import EngineLog, Line
 from harness.errors import CannotStartContainer, HarnessError
@@ -314,10 +315,22 @@ def remove_run(client: docker.DockerClient, run: str) -> None:
     for together in ([item for item in containers if item not in hosts], hosts):
         with ThreadPoolExecutor(max(1, len(together))) as pool:
             list(pool.map(_remove_container, together))
-    for network in client.networks.list(filters=chosen):
-        _ignoring_absence(network.remove)
-    for volume in client.volumes.list(filters=chosen):
-        _ignoring_absence(volume.remove)
+    for thing in (*client.networks.list(filters=chosen), *client.volumes.list(filters=chosen)):
+        _remove_when_free(thing)
+
+
+def _remove_when_free(thing: Any) -> None:
+    """Remove a network or a volume: the engine lets go of it a moment after its last container is gone."""
+    deadline = Deadline(_REMOVAL_SECONDS, f"removing {thing.name}")
+    while True:
+        try:
+            _ignoring_absence(thing.remove)
+        except APIError as error:
+            if error.status_code not in (403, 409) or deadline.expired():
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _remove_container(container: Container) -> None:

@@ -17,6 +17,7 @@ import pytest
 from harness import labels
 from harness.owner import owner_of
 from harness.sweep import sweep
+from harness.volumes import is_complete
 from tests.docker.conftest import HARNESS, MPI, Workplace
 
 SEED, MOMENTS, LONGEST = 20261124, 20, 6.0
@@ -39,8 +40,10 @@ def owned(engine: docker.DockerClient) -> Callable[[set[int]], list[str]]:
         ]
         for collection in (engine.networks, engine.volumes):
             marked += [(item.name, item.attrs["Labels"]) for item in collection.list(filters=chosen)]
-        found = ((name, owner_of(marks)) for name, marks in marked)
-        return [str(name) for name, owner in found if owner and owner.pid in processes]
+        found = ((str(name), owner_of(marks)) for name, marks in marked)
+        left = [name for name, owner in found if owner and owner.pid in processes]
+        # An input that was staged to its end is everybody's, whoever staged it.
+        return [name for name in left if not is_complete(engine, name)]
 
     return look
 
