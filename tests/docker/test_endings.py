@@ -98,7 +98,8 @@ def test_harness_stop_ends_a_job_whose_own_process_was_killed(
     workplace: Workplace, left_over: Callable[[], list[str]]
 ) -> None:
     job = workplace.job(SLEEP)
-    with started(workplace, job, "--grace", "2s", until="sleeping") as running:
+    # Retained, as any other start would sweep hosts that have lost their process.
+    with started(workplace, job, "--grace", "2s", "--retain", until="sleeping") as running:
         running.kill()
         running.communicate(timeout=60)
     assert workplace.describe()["TrainingJobStatus"] == "InProgress"
