@@ -49,6 +49,10 @@ class Group(click.Group):
                 raise
             click.echo(f"harness: the docker engine failed: {getattr(error, 'explanation', None) or error}", err=True)
             ctx.exit(HarnessError.exit_code)
+        finally:
+            # The command is over: a Ctrl-C while Python winds up must not take the place of its exit code.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -345,3 +346,20 @@ def test_a_folder_of_checkpoints_is_relative_to_the_job_file_and_told_as_a_uri(p
     where = (place.folder / "my checkpoints").as_uri()
     assert plan["checkpoints"] == {"local_path": "/opt/ml/checkpoints", "place": where}
     assert plan["request"]["CheckpointConfig"] == {"S3Uri": where, "LocalPath": "/opt/ml/checkpoints"}
+
+
+def test_ctrl_c_while_a_command_that_is_over_winds_up_changes_nothing() -> None:
+    program = """
+import atexit, time
+from harness.cli import main
+atexit.register(lambda: (print("over", flush=True), time.sleep(0.5)))
+main(["train", "missing.toml"])
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        assert running.stdout.readline() == "over\n"
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=30)
+
+    assert (running.returncode, said) == (2, "harness: missing.toml: no such job file\n")
