@@ -24,13 +24,23 @@ def host_budget(cores: int | None = None) -> int:
     return max(4, _HOSTS_PER_CORE * (cores or os.cpu_count() or 1))
 
 
+class GivenUp(Exception):
+    """Who waited for hosts no longer does."""
+
+
 @contextmanager
 def hold(
-    hosts: int, say: Callable[[str], object], *, budget: int | None = None, folder: Path | None = None
+    hosts: int,
+    say: Callable[[str], object],
+    *,
+    budget: int | None = None,
+    folder: Path | None = None,
+    wanted_no_more: Callable[[], bool] = lambda: False,
 ) -> Iterator[None]:
     """Wait for ``hosts`` free slots and hold them; a job of more hosts than the budget takes all there is.
 
-    One waits at a time, and the others behind it, so that a large job is not overtaken for ever by small ones.
+    One waits at a time, and the others behind it, so that a large job is not overtaken for ever by small ones. Raises
+    `GivenUp` once they are ``wanted_no_more``.
     """
     budget = budget or host_budget()
     wanted = min(hosts, budget)
@@ -41,6 +51,8 @@ def hold(
         with (folder / "turnstile").open("w") as turnstile:
             our_turn, missing = False, wanted
             while missing:
+                if wanted_no_more():
+                    raise GivenUp
                 our_turn = our_turn or _try_lock(turnstile)
                 missing -= _take(folder, budget, missing, held) if our_turn else 0
                 if missing and not said and time.monotonic() - began > _SAY_AFTER:

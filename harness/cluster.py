@@ -10,21 +10,20 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import docker
-import yaml
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from harness import contract, labels, process
 from harness.batches import batches
 from harness.compose import Project, run_document
+from harness.compose_command import base_document
 from harness.data_objects import ChannelData
 from harness.deadline import Deadline
 from harness.endpoint import time_of
@@ -32,6 +31,7 @@ from harness.engine_log import EngineLog, Line
 from harness.errors import CannotStartContainer, HarnessError
 from harness.pipes import create_feeder, failure_of, start_feeder
 from harness.plan import ClusterPlan
+from harness.s3_objects import S3
 from harness.staging import HostInputs, stage_channels
 from harness.tar import file_stream, text_files, tree
 
@@ -154,6 +154,9 @@ class DockerCluster(MadeHosts):
     says whether volumes can be layered; None asks the engine.
     """
 
+    _network: str | None = None  # that of the hosts, where it is made before them
+    _s3: Callable[[], S3] = S3
+
     def __init__(
         self,
         client: docker.DockerClient,
@@ -185,11 +188,10 @@ class DockerCluster(MadeHosts):
 
     def make(self) -> None:
         """The containers, with a view of each channel and nothing else of the job; they are not started."""
-        self._given = stage_channels(
-            self._client, self._plan, self._project, self._inputs, self._cache, layered=self._layered
-        )
+        wanted = (self._client, self._plan, self._project, self._inputs, self._cache)
+        self._given = stage_channels(*wanted, layered=self._layered, s3=self._s3)
         views = tuple(view for inputs in self._given.values() for view in inputs.views)
-        self._up(run_document(base_document(), self._plan, self._project, views))
+        self._up(run_document(base_document(), self._plan, self._project, views, self._network))
 
     def fill(self) -> None:
         """What the job gives its hosts: documents, code, dependencies, pipes, and channels where there are no views."""
@@ -296,14 +298,6 @@ def seconds_until_it_listens(container: Container, info: Mapping[str, Any]) -> f
 
 def _folder_of(dependency: Path) -> str:
     return f"{contract.CODE_DIR}/{dependency.name}" if dependency.is_dir() else contract.CODE_DIR
-
-
-def base_document() -> dict[str, Any]:
-    """docker-compose.yml, from the checkout or, where the package is installed, from the package."""
-    installed = Path(str(files("harness") / "docker-compose.yml"))
-    path = installed if installed.exists() else installed.parent.parent / "docker-compose.yml"
-    document: dict[str, Any] = yaml.safe_load(path.read_text())
-    return document
 
 
 def remove_run(client: docker.DockerClient, run: str) -> None:

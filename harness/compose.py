@@ -44,14 +44,20 @@ class View:
 
 
 def run_document(
-    base: Mapping[str, Any], plan: ClusterPlan, project: Project, views: tuple[View, ...]
+    base: Mapping[str, Any], plan: ClusterPlan, project: Project, views: tuple[View, ...], network: str | None = None
 ) -> dict[str, Any]:
-    """The compose document of one run of ``plan``, for ``docker compose -f -``."""
+    """The compose document of one run of ``plan``, for ``docker compose -f -``.
+
+    ``network`` is the name of the hosts' network where that exists already; else it is made with them.
+    """
     model = {key: value for key, value in base["services"][_MODEL].items() if key != "build"}
     owned = project.labels()
     # Isolated hosts reach each other and nothing else (API reference, CreateTrainingJob, EnableNetworkIsolation).
     isolated = {"internal": True} if plan.network_isolation else {}
-    networks = {name: {**(network or {}), **isolated, "labels": owned} for name, network in base["networks"].items()}
+    networks = {
+        name: {"name": network, "external": True} if network else {**(made or {}), **isolated, "labels": owned}
+        for name, made in base["networks"].items()
+    }
     volumes = {name: {**(volume or {}), "labels": owned} for name, volume in base["volumes"].items()}
     volumes |= {
         view.volume: {"name": view.volume, "external": True}

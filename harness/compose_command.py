@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 from harness import debian
 from harness.errors import CommandFailed, EngineUnavailable
@@ -22,6 +25,16 @@ PACKAGES = ("docker-compose-v2", "docker-compose-plugin", "docker-compose")
 PROBE_SECONDS = 20.0
 
 _VERSION = re.compile(r"compose version:?\s+v?(\d+)\.(\d+)(?:\.(\d+))?", re.IGNORECASE)
+
+
+def base_document() -> dict[str, Any]:
+    """docker-compose.yml, from the checkout or, where the package is installed, from the package."""
+    import yaml
+
+    installed = Path(str(files("harness") / "docker-compose.yml"))
+    path = installed if installed.exists() else installed.parent.parent / "docker-compose.yml"
+    document: dict[str, Any] = yaml.safe_load(path.read_text())
+    return document
 
 
 def parse_version(text: str) -> tuple[int, int, int] | None:

@@ -46,7 +46,9 @@ class ControlPlane:
         self._training.recover()
 
     def close(self, *, stop: bool) -> None:
-        """End; with ``stop`` no instance is left."""
+        """End; with ``stop`` no instance and no training job is left."""
+        if stop:
+            self._training.close()
         self._life.close(stop=stop)
         self.invocations.close()
         self._logs.close()

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from harness.describe import training_job_arn
+from harness.describe import describe_training_job, training_job_arn
 from harness.errors import BadInput
 from harness.job import TrainingJob
 from harness.listing import listed
 from harness.records import Records
+from harness.status import FAILED, read_history
 from harness.tags import Tags
 from harness.training_request import training_job_from_request
 from harness.wire import ServiceError, validation
@@ -31,7 +32,9 @@ class TrainingExecutor(Protocol):
     def check(self, job: TrainingJob, request: Mapping[str, Any]) -> None:
         """What only the engine and S3 can tell, as an image or a prefix without an object. Raises `BadInput`."""
 
-    def start(self, job: TrainingJob, request: Mapping[str, Any], tell: Callable[[Members], None]) -> None:
+    def start(
+        self, job: TrainingJob, request: Mapping[str, Any], created: datetime, tell: Callable[[Members], None]
+    ) -> None:
         """Begin to run it and return. ``tell`` is called with the description at every change, from any thread.
 
         Hosts are given ``request["HyperParameters"]`` as they are: ``job`` has them decoded.
@@ -40,8 +43,13 @@ class TrainingExecutor(Protocol):
     def stop(self, training_job_name: str) -> None:
         """Begin to stop it and return; the end is told as any change is."""
 
-    def take_up(self, training_job_name: str, request: Mapping[str, Any], tell: Callable[[Members], None]) -> bool:
-        """Go on with a job that an earlier door began; whether that can be."""
+    def take_up(
+        self, job: TrainingJob, request: Mapping[str, Any], created: datetime, tell: Callable[[Members], None]
+    ) -> bool:
+        """Go on with a job that an earlier door accepted; whether that can be."""
+
+    def close(self) -> None:
+        """Stop all jobs, and return when they are over."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,11 @@ class TrainingRecord:
     @property
     def status(self) -> str:
         return str(self.description["TrainingJobStatus"])
+
+    @property
+    def created(self) -> datetime:
+        at: datetime = self.description["CreationTime"]
+        return at
 
 
 class TrainingOperations:
@@ -95,7 +108,7 @@ class TrainingOperations:
         if not self._records.add(name, record, lambda other: other == name):
             raise _in_use(arn)
         self._tags.put(arn, request.get("Tags", []))
-        self._executor.start(job, request, lambda description: self._tell(name, description))
+        self._executor.start(job, request, record.created, lambda description: self._tell(name, description))
         return {"TrainingJobArn": arn}
 
     def describe(self, request: Members, patience: float) -> Members:
@@ -138,15 +151,24 @@ class TrainingOperations:
 
     def recover(self) -> None:
         """Take up what an earlier door has begun; what cannot be taken up has failed."""
-        for record in self._records.all():
-            if record.status not in RUNNING:
-                continue
-
-            def tell(description: Members, name: str = record.name) -> None:
-                self._tell(name, description)
-
-            if self._executor is None or not self._executor.take_up(record.name, record.request, tell):
+        for record in sorted(self._records.all(), key=lambda record: record.created):
+            if record.status in RUNNING and not self._taken_up(record):
                 self._tell(record.name, self._lost(record))
+
+    def close(self) -> None:
+        """Stop what runs, where there is somebody to run it."""
+        if self._executor is not None:
+            self._executor.close()
+
+    def _taken_up(self, record: TrainingRecord) -> bool:
+        def tell(description: Members) -> None:
+            self._tell(record.name, description)
+
+        try:
+            job = training_job_from_request(record.request)
+        except BadInput:
+            return False  # the door that accepted it played more than this one
+        return self._executor is not None and self._executor.take_up(job, record.request, record.created, tell)
 
     def _tell(self, name: str, description: Mapping[str, Any]) -> None:
         self._records.change(name, lambda record: TrainingRecord(name, record.request, description))
@@ -172,13 +194,9 @@ class TrainingOperations:
         }
 
     def _lost(self, record: TrainingRecord) -> Members:
-        return {
-            **record.description,
-            "TrainingJobStatus": "Failed",
-            "SecondaryStatus": "Failed",
-            "FailureReason": "InternalServerError: the door ended while the job ran",
-            "LastModifiedTime": self._now(),
-        }
+        history = read_history(record.description["SecondaryStatusTransitions"]).move(FAILED, self._now())
+        reason = "InternalServerError: the door ended while the job ran"
+        return describe_training_job(record.request, history, record.created, failure_reason=reason)
 
 
 def training_document(record: TrainingRecord) -> Members:

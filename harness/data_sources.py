@@ -18,12 +18,13 @@ from harness.job import Channel, TrainingJob
 from harness.s3_objects import S3, split
 
 
-def list_inputs(job: TrainingJob) -> tuple[ChannelData, ...]:
+def list_inputs(job: TrainingJob, s3: Callable[[], S3] = S3, place: str = "training.inputs") -> tuple[ChannelData, ...]:
     """What is in the channels of ``job``; nothing is read or downloaded but manifests.
 
-    Raises `BadInput` with all problems of all channels: what is not there, cannot be had, or is no channel's content.
+    Raises `BadInput` with all problems of all channels, which are at ``place``: what is not there, cannot be had, or is
+    no channel's content.
     """
-    connect = cache(S3)  # one, made when a channel first needs it
+    connect = cache(s3)  # one, made when a channel first needs it
     found: list[ChannelData] = []
     problems: list[str] = []
     for channel in job.inputs:
@@ -31,10 +32,10 @@ def list_inputs(job: TrainingJob) -> tuple[ChannelData, ...]:
         try:
             data = _data(channel, mode, connect)
         except BadInput as error:
-            problems += [f"training.inputs.{channel.name}: {problem}" for problem in error.problems]
+            problems += [f"{place}.{channel.name}: {problem}" for problem in error.problems]
         else:
             found.append(data)
-            problems += [f"training.inputs.{channel.name}: {problem}" for problem in _problems(data)]
+            problems += [f"{place}.{channel.name}: {problem}" for problem in _problems(data)]
     if problems:
         raise BadInput(problems)
     return tuple(found)
@@ -105,10 +106,10 @@ def _named(named: Sequence[tuple[str, str]], manifest: Path | str, connect: Call
 
 def _local(text: str, manifest: Path | str) -> Path:
     """A place on this machine that a manifest names: a file:// URI, or a path relative to the manifest's folder."""
+    if isinstance(manifest, str):  # whoever can write into a bucket must not read this machine's files
+        raise BadInput(f"the manifest {manifest!r} names {text!r}, which is no s3:// URI")
     if text.startswith("file://"):
         return Path(unquote(text.removeprefix("file://")))
-    if isinstance(manifest, str):
-        raise BadInput(f"the manifest {manifest!r} names {text!r}, which is no s3:// URI")
     return manifest.parent / text
 
 

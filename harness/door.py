@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
 from harness import process
 from harness.deadline import Deadline
-from harness.door_environment import Door, program_environment, servers_own, shell_lines
+from harness.door_environment import Door, own_client, program_environment, servers_own, shell_lines
 from harness.door_state import StateFolder
 from harness.errors import BadInput, CommandFailed
 
@@ -28,12 +30,17 @@ _TAIL = 15
 def serve(folder: StateFolder, port: int) -> None:
     """Serve until a signal ends it; endpoints end with it then, and come up again with the next door."""
     from harness.api import Api
+    from harness.budget import hold
     from harness.control_plane import ControlPlane
     from harness.docker_instances import DockerInstances
+    from harness.docker_training import DockerTraining
     from harness.door_server import Server
     from harness.engine import connect
+    from harness.job_queue import JobQueue
     from harness.kept_buckets import KeptBuckets
+    from harness.log_shipping import Shipper
     from harness.moto_services import MotoServices
+    from harness.training_executor import Executor
 
     with folder.locked():
         own = servers_own(os.environ, str(folder.path))
@@ -41,22 +48,41 @@ def serve(folder: StateFolder, port: int) -> None:
         os.environ.update(own)
         services = MotoServices()
         buckets = KeptBuckets(folder.path / "s3", services)
-        plane = ControlPlane(folder.path, DockerInstances(connect, own_image, folder.door_id()), services)
-        api = Api(plane, buckets.call, _note, lambda: {"pid": os.getpid()})
         try:
-            server = Server(api.handle, port)
+            server = Server(lambda request: api.handle(request), port)
         except OSError as error:
             raise BadInput(f"port {port}: {error.strerror}; name another one, or none for any free one") from error
+        instances, runs = DockerInstances(connect, own_image, folder.door_id()), folder.path / "runs"
+        hosts = DockerTraining(
+            connect,
+            lambda image: instances.resolve(image)[0],
+            runs,
+            lambda request: api.handle(request),
+            urlsplit(server.url).netloc,
+        )
+        executor = Executor(
+            hosts,
+            JobQueue(hold, _note),
+            runs,
+            own_client(server.url),
+            Shipper(services.put_log_events),
+            services.make_log_stream,
+            _note,
+        )
+        plane = ControlPlane(folder.path, instances, services, executor)
+        api = Api(plane, buckets.call, _note, lambda: {"pid": os.getpid()})
         _note(f"{buckets.restore()} objects are in S3 again")
         with server, folder.serving(server.url, os.getpid()):
-            plane.recover()
-            _note(f"serving at {server.url}")
+            threading.Thread(target=server.serve_forever, name="door", daemon=True).start()
             try:
-                server.serve_forever()
+                plane.recover()
+                _note(f"serving at {server.url}")
+                threading.Event().wait()
             except KeyboardInterrupt:  # what SIGTERM becomes, too
                 _note("stopping")
             finally:
-                plane.close(stop=True)
+                plane.close(stop=True)  # it still serves: jobs that end upload what they have
+                server.shutdown()
 
 
 def own_image(client: DockerClient) -> str:

@@ -48,6 +48,14 @@ class Door:
     secret_access_key: str
 
 
+@dataclass(frozen=True)
+class Keys:
+    """What requests are signed with."""
+
+    access_key_id: str
+    secret_access_key: str
+
+
 def variables(door: Door, folder: str, client: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Those to set. ``folder`` holds `FILES`, ``client`` our sitecustomize.py; ``environ`` is what is added to."""
     path = [client, *(part for part in environ.get("PYTHONPATH", "").split(os.pathsep) if part and part != client)]
@@ -67,6 +75,28 @@ def variables(door: Door, folder: str, client: str, environ: Mapping[str, str]) 
         "PYTHONPATH": os.pathsep.join(path),
         "NO_PROXY": around_proxies,
         "no_proxy": around_proxies,
+    }
+
+
+def own_client(url: str) -> dict[str, str]:
+    """The options of a client of the door in its own process."""
+    keys = {"aws_access_key_id": "ASIAHARNESS", "aws_secret_access_key": "of-nobody"}
+    return {"endpoint_url": url, "region_name": REGION, **keys}
+
+
+def host_environment(url: str, keys: Keys) -> dict[str, str]:
+    """What leads a training job's hosts to the door at ``url``.
+
+    Toolkits from before AWS_ENDPOINT_URL read S3_ENDPOINT_URL (sagemaker-training, params.py). The platform gives hosts
+    an address to ask for credentials at; SDKs would refuse ours, so they are given the credentials themselves.
+    """
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "S3_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
     }
 
 

@@ -22,25 +22,25 @@ Handle = Callable[[Request], Response]
 
 
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    """Listens on the loopback interface from its construction on; ``port`` 0 is any free one."""
+    """Listens on ``address``, and nowhere else, from its construction on; ``port`` 0 is any free one."""
 
     daemon_threads = True
     request_queue_size = 128
     allow_reuse_address = True
 
-    def __init__(self, handle: Handle, port: int = 0) -> None:
+    def __init__(self, handle: Handle, port: int = 0, address: str = LOOPBACK) -> None:
         self.handle = handle
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
-        super().__init__((LOOPBACK, port), _Connection)
+        super().__init__((address, port), _Connection)
 
     def server_bind(self) -> None:
         # HTTPServer would look up the name of the address, which can take seconds where no server answers.
         socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = LOOPBACK, self.server_address[1]
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     @property
     def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.server_port}"
+        return f"http://{self.server_name}:{self.server_port}"
 
     def process_request_thread(self, request: socket.socket | tuple[bytes, socket.socket], client: object) -> None:
         with self._slots:

@@ -5,6 +5,7 @@
     │   └── EngineUnavailable               no docker engine, or no compose, to carry it out with
     ├── CommandFailed                       an external command ended badly; carries its output
     ├── DataDownloadFailed                  a channel, or checkpoints, could not be brought to the hosts
+    ├── ArtifactUploadFailed                what hosts left could not be put where the job says
     ├── CannotStartContainer                the image of the hosts cannot be run as a training container
     ├── DeadlineExpired                     an activity ran out of time; names the activity
     └── EndpointFailed                      a model could not be hosted; carries the container's words
@@ -54,6 +55,10 @@ class CommandFailed(HarnessError):
 
 class DataDownloadFailed(HarnessError):
     """Input data, or a checkpoint to start from, could not be read; the message says which and why."""
+
+
+class ArtifactUploadFailed(HarnessError):
+    """What the hosts left could not be brought to the output path; the message says what and why."""
 
 
 class CannotStartContainer(HarnessError):

@@ -28,6 +28,7 @@ def _follow(run: Run, host: str) -> HostExit:
         with run.record.host_log(host) as log:
             for lines in run.cluster.follow(host):
                 log.write(lines)
+                run.heard(host, lines)
                 run.record.add_metrics(run.metrics.read(host, lines))
                 run.reporter.lines(host, [line.text for line in lines])
         code = run.cluster.wait(host)

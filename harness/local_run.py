@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import advice, data_objects
-from harness.advice import Facts
+from harness import advice
 from harness.channel_table import PIPE
 from harness.checkpoint_place import checkpoint_place
 from harness.checkpoints import CheckpointSync
@@ -24,20 +22,20 @@ from harness.errors import BadInput, EngineUnavailable
 from harness.fault_injector import FaultInjector, Scene, Watched
 from harness.instance_types import InstanceType
 from harness.job import TrainingJob
-from harness.limits import Limits, decide, memory_advice
+from harness.limits import Limits, decide
 from harness.machine import engine_machine, read_catalogue, this_machine
 from harness.metrics import MetricReader
-from harness.model_archive import is_empty
+from harness.order import Order
 from harness.outcome import Outcome
 from harness.owner import marks
 from harness.plan import ClusterPlan, host_groups, plan_training
 from harness.preflight import refuse_full_disk, refuse_what_no_job_meets
-from harness.receipt import Receipt, closing_lines, receipt
-from harness.record import RunRecord, make_run_folder, write_json
-from harness.report import Screen, outcome_lines
+from harness.record import RunRecord, make_run_folder, named_run_folder
+from harness.report import Screen
 from harness.run import Run
+from harness.run_report import RunReport
 from harness.sources import python_sources
-from harness.steps import Printer, Steps
+from harness.steps import Steps
 from harness.stop_job import note_ownership
 from harness.sweep import sweep
 from harness.training import insist, run_training
@@ -51,7 +49,6 @@ if TYPE_CHECKING:
 
     HostsFor = Callable[[ClusterPlan, Project, Sequence[ChannelData]], DockerCluster]
 
-RECEIPT = "receipt.json"
 _UNNAMED = "<TrainingJobName>"
 
 
@@ -108,9 +105,18 @@ def dry_run(job: TrainingJob, manner: Manner) -> dict[str, Any]:
 
 
 def train(
-    job: TrainingJob, manner: Manner, attendance: Attendance, *, runs: Path, retain: bool, steps: Steps
+    job: TrainingJob,
+    manner: Manner,
+    attendance: Attendance,
+    *,
+    runs: Path,
+    retain: bool,
+    steps: Steps,
+    order: Order | None = None,
 ) -> dict[str, Any]:
     """Run ``job``; its description, in the shape of DescribeTrainingJob. Raises `BadInput` before anything starts.
+
+    ``order`` is how it came to the AWS door; others have the words of a job file.
 
     May run in any thread; from others ``attendance`` stops, interrupts and disturbs it.
     """
@@ -119,7 +125,7 @@ def train(
     refuse_full_disk(runs)
     refuse_what_no_job_meets(job, attendance.injector.faults, interrupted=bool(attendance.control.interrupt_after))
     with closing(ensure_engine(steps)) as client:
-        return _train(client, job, manner, attendance, runs=runs, retain=retain, steps=steps)
+        return _train(client, job, manner, attendance, runs=runs, retain=retain, steps=steps, order=order)
 
 
 def _train(
@@ -131,6 +137,7 @@ def _train(
     runs: Path,
     retain: bool,
     steps: Steps,
+    order: Order | None,
 ) -> dict[str, Any]:
     from harness.compose_command import ensure_compose
     from harness.data_sources import list_inputs
@@ -138,48 +145,29 @@ def _train(
     compose = ensure_compose(steps)
     for name in sweep(client):
         steps.note(f"removed what an earlier process had left: {name}")
-    image = _image(client, job, steps)
-    inputs, limits, known = list_inputs(job), _limits(client, job, image, manner), _advice(job, manner)
-    folder = make_run_folder(runs, job.base_job_name)
-    plan = _plan(job, folder.name, image, manner, folder.parent.absolute().as_uri(), limits)
-    for text in _opening_lines(job, plan, inputs, known):
-        steps.note(text)
+    image = _image(client, job, order.image if order else job.image_uri, steps)
+    inputs = list_inputs(job, order.s3, "InputDataConfig") if order else list_inputs(job)
+    limits, known = _limits(client, job, image, manner), _advice(job, manner)
+    folder = named_run_folder(runs, order.name) if order else make_run_folder(runs, job.base_job_name)
+    plan = _plan(job, folder.name, image, manner, folder.parent.absolute().as_uri(), limits, order)
     metrics = MetricReader(job.metric_definitions)
-    record = RunRecord(folder, plan.request, entered=attendance.injector.status)
-    write_receipt = partial(_write_receipt, record, plan, job, manner.launcher, inputs)
-    write_receipt((*plan.warnings, *known))
+    entered = attendance.injector.status
+    if order:
+        record = RunRecord(folder, plan.request, entered=entered, told=order.told, created=order.created)
+        record.model_artifacts = ""
+    else:
+        record = RunRecord(folder, plan.request, entered=entered)
+    report = RunReport(job, plan, inputs, manner.launcher, known, record, ordered=order is not None)
+    for text in report.opening_lines():
+        steps.note(text)
+    report.write_receipt()
     attendance.named(folder)
-    screen = Screen(steps, metrics)
-    engine = _Engine(client, compose, plan, inputs)
+    screen = Screen(steps, metrics, shows_logs=order is None)
+    engine = _Engine(client, compose, plan, inputs, order)
     outcome = _carry_out(engine, record, metrics, screen, manner, attendance, retain=retain)
-    ended = _Ended(job, outcome, record, metrics)
     # The job is over: what somebody interrupts now is not the job, and must not make it look as if it were.
-    insist(lambda: _close(ended, limits, lambda seen: write_receipt((*plan.warnings, *known, *seen))))
+    insist(lambda: report.close(outcome, metrics, limits, steps))
     return record.description
-
-
-@dataclass(frozen=True)
-class _Ended:
-    """A job that is over, and what it left."""
-
-    job: TrainingJob
-    outcome: Outcome
-    record: RunRecord
-    metrics: MetricReader
-
-
-def _close(ended: _Ended, limits: Limits, write_receipt: Callable[[Sequence[str]], Receipt]) -> None:
-    """Write the last receipt, and the last lines of the run."""
-    record, outcome = ended.record, ended.outcome
-    seen = advice.after(ended.job, _facts(ended.job, record, ended.metrics))
-    made = write_receipt(seen)
-    printer = Printer(sys.stderr, lambda: 80)
-    for line in outcome_lines(record.description, record.folder, outcome.failed_host, ended.metrics):
-        printer.line(line)
-    if outcome.starved_host:
-        printer.line(f"  {memory_advice(outcome.starved_host, limits)}")
-    for line in closing_lines(made, record.folder / RECEIPT, seen):
-        printer.line(line)
 
 
 @dataclass(frozen=True)
@@ -190,6 +178,7 @@ class _Engine:
     compose: Sequence[str]
     plan: ClusterPlan
     inputs: Sequence[ChannelData]
+    order: Order | None
 
 
 def _carry_out(
@@ -222,7 +211,9 @@ def _carry_out(
     helpers = partial(ensure_image, engine.client, Steps())
     effects = Effects(engine.client, cluster.project, hosts, helpers)
     injector.attach(Scene(effects, screen.note, attendance.control.interrupt))
-    run = Run(hosts, cluster, record, metrics, Watched(screen, injector), _checkpoints(plan, screen))
+    run = Run(hosts, cluster, record, metrics, Watched(screen, injector), _checkpoints(engine, screen))
+    if engine.order:
+        run = replace(run, heard=engine.order.heard, upload=engine.order.upload)
     try:
         return run_training(
             run,
@@ -239,58 +230,27 @@ def _carry_out(
             cluster.remove()  # a fault that fired while hosts were removed may have made a helper since
 
 
-def _opening_lines(
-    job: TrainingJob, plan: ClusterPlan, inputs: Sequence[ChannelData], known: Sequence[str]
-) -> Iterator[str]:
-    yield from plan.notes
-    yield from data_objects.notes(inputs, plan.hosts)
-    yield from (f"WARNING: {warning}" for warning in plan.warnings)
-    yield from (f"WARNING: {key} is ignored (--lenient): it is not emulated" for key in job.ignored)
-    yield from (f"advice: {each}" for each in known)
-
-
-def _write_receipt(
-    record: RunRecord,
-    plan: ClusterPlan,
-    job: TrainingJob,
-    launcher: str,
-    inputs: Sequence[ChannelData],
-    texts: Sequence[str],
-) -> Receipt:
-    made = receipt(
-        plan.request,
-        launcher,
-        len(plan.hosts),
-        advice=texts,
-        ignored=job.ignored,
-        channels=data_objects.received(inputs, plan.hosts),
-        limits=plan.notes,
-        model_files=next((merge.files for name, merge in record.merges.items() if name.startswith("model")), None),
-    )
-    write_json(record.folder / RECEIPT, made)
-    return made
-
-
 def _advice(job: TrainingJob, manner: Manner) -> tuple[str, ...]:
     return advice.before(job, python_sources(job), _types(manner))
 
 
-def _facts(job: TrainingJob, record: RunRecord, metrics: MetricReader) -> Facts:
-    return Facts(
-        completed=record.description["SecondaryStatus"] == "Completed",
-        model_is_empty=not job.disable_output_compression and is_empty(record.folder / "model.tar.gz"),
-        metrics=metrics.matched,
-        clashes={name: merge.clashes for name, merge in record.merges.items() if merge.clashes},
-    )
-
-
-def _checkpoints(plan: ClusterPlan, screen: Screen) -> CheckpointSync | None:
-    if not plan.checkpoints:
+def _checkpoints(engine: _Engine, screen: Screen) -> CheckpointSync | None:
+    wanted, order = engine.plan.checkpoints, engine.order
+    if not wanted:
         return None
-    return CheckpointSync(checkpoint_place(plan.checkpoints.place), plan.checkpoints.local_path, screen.note)
+    place = checkpoint_place(wanted.place, order.s3().client if order else None)
+    return CheckpointSync(place, wanted.local_path, screen.note)
 
 
-def _plan(job: TrainingJob, name: str, image: str, manner: Manner, output_path: str, limits: Limits) -> ClusterPlan:
+def _plan(
+    job: TrainingJob,
+    name: str,
+    image: str,
+    manner: Manner,
+    output_path: str,
+    limits: Limits,
+    order: Order | None = None,
+) -> ClusterPlan:
     return plan_training(
         job,
         name,
@@ -300,6 +260,7 @@ def _plan(job: TrainingJob, name: str, image: str, manner: Manner, output_path: 
         launcher=manner.launcher,
         output_path=job.output_path or output_path,
         limits=limits,
+        request=order.request if order else None,
     )
 
 
@@ -315,19 +276,17 @@ def _types(manner: Manner) -> Mapping[str, InstanceType]:
     return {**read_catalogue(), **manner.instance_types}
 
 
-def _image(client: DockerClient, job: TrainingJob, steps: Steps) -> str:
+def _image(client: DockerClient, job: TrainingJob, image_uri: str | None, steps: Steps) -> str:
     from docker.errors import ImageNotFound
 
     from harness.image_build import ensure_image
 
-    if job.image_uri is None:
+    if image_uri is None:
         return ensure_image(client, steps)
     if any((channel.input_mode or job.input_mode) == PIPE for channel in job.inputs):
         ensure_image(client, steps)  # feeds the pipes, beside hosts of whatever image
     try:
-        client.images.get(job.image_uri)
+        client.images.get(image_uri)
     except ImageNotFound as error:
-        raise BadInput(
-            f"training.image_uri: the engine has no image {job.image_uri!r}; pull or build it first"
-        ) from error
-    return job.image_uri
+        raise BadInput(f"training.image_uri: the engine has no image {image_uri!r}; pull or build it first") from error
+    return image_uri

@@ -1,4 +1,4 @@
-"""The logs of instances into CloudWatch Logs: group /aws/sagemaker/Endpoints/NAME, stream VARIANT/INSTANCE-ID."""
+"""Logs into CloudWatch Logs; those of instances: group /aws/sagemaker/Endpoints/NAME, stream VARIANT/INSTANCE-ID."""
 
 from __future__ import annotations
 
@@ -21,42 +21,57 @@ def stream_of(instance: Instance) -> str:
     return f"{instance.place.variant_name}/{instance.instance_id}"
 
 
-class LogShipper:
-    """A thread for each instance reads its log, one more hands over what has come. Ends with `close`."""
+class Shipper:
+    """A thread hands over what has come. Ends with `close`."""
 
-    def __init__(self, instances: Instances, sink: Sink) -> None:
-        self._instances, self._sink = instances, sink
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
         self._waiting: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
         self._lock = threading.Lock()
+        self._handing_over = threading.Lock()
         self._closed = threading.Event()
         self._shipper = threading.Thread(target=self._ship, name="logs", daemon=True)
         self._shipper.start()
 
-    def follow(self, instance: Instance) -> None:
-        threading.Thread(target=self._read, args=(instance,), name="log", daemon=True).start()
+    def add(self, group: str, stream: str, events: Iterable[tuple[int, str]]) -> None:
+        """Lines of ``stream`` with their milliseconds since 1970."""
+        with self._lock:
+            self._waiting[group, stream] += events
 
     def close(self) -> None:
         """Hand over what has come so far and end."""
         self._closed.set()
         self._shipper.join()
 
-    def _read(self, instance: Instance) -> None:
-        where = (group_of(instance.place.endpoint_name), stream_of(instance))
-        for event in self._instances.log(instance):
+    def hand_over(self) -> None:
+        """Return once all that has come so far is there."""
+        with self._handing_over:
             with self._lock:
-                self._waiting[where].append(event)
+                waiting, self._waiting = self._waiting, defaultdict(list)
+            for (group, stream), events in waiting.items():
+                for part in _parts(events):
+                    self._sink(group, stream, part)
 
     def _ship(self) -> None:
         while not self._closed.wait(PAUSE_SECONDS):
-            self._hand_over()
-        self._hand_over()
+            self.hand_over()
+        self.hand_over()
 
-    def _hand_over(self) -> None:
-        with self._lock:
-            waiting, self._waiting = self._waiting, defaultdict(list)
-        for (group, stream), events in waiting.items():
-            for part in _parts(events):
-                self._sink(group, stream, part)
+
+class LogShipper(Shipper):
+    """A thread for each instance reads its log."""
+
+    def __init__(self, instances: Instances, sink: Sink) -> None:
+        super().__init__(sink)
+        self._instances = instances
+
+    def follow(self, instance: Instance) -> None:
+        threading.Thread(target=self._read, args=(instance,), name="log", daemon=True).start()
+
+    def _read(self, instance: Instance) -> None:
+        where = (group_of(instance.place.endpoint_name), stream_of(instance))
+        for event in self._instances.log(instance):
+            self.add(*where, [event])
 
 
 def _parts(events: list[tuple[int, str]]) -> Iterable[list[tuple[int, str]]]:

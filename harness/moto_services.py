@@ -70,14 +70,18 @@ class MotoServices:
     def has_object(self, bucket: str, key: str) -> bool:
         return self.call(Request("HEAD", f"/{quote(bucket)}/{quote(key)}", signed("s3"))).status == 200
 
+    def make_log_stream(self, group: str, stream: str) -> None:
+        """With its group, unless they are there."""
+        self._logs("CreateLogGroup", {"logGroupName": group})
+        self._logs("CreateLogStream", {"logGroupName": group, "logStreamName": stream})
+
     def put_log_events(self, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
         """Append ``events``, each of milliseconds since 1970 and a line; group and stream are made where missing."""
         lines = [{"timestamp": at, "message": text or " "} for at, text in events]
         told = {"logGroupName": group, "logStreamName": stream}
         if self._logs("PutLogEvents", {**told, "logEvents": lines}).status == 200:
             return
-        self._logs("CreateLogGroup", {"logGroupName": group})
-        self._logs("CreateLogStream", told)
+        self.make_log_stream(group, stream)
         self._logs("PutLogEvents", {**told, "logEvents": lines})
 
     def _logs(self, operation: str, members: Mapping[str, Any]) -> Response:

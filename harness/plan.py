@@ -77,37 +77,24 @@ def plan_training(
     launcher: str,
     output_path: str,
     limits: Limits | None = None,
+    request: Mapping[str, Any] | None = None,
 ) -> ClusterPlan:
     """What the platform would prepare for ``job``, under the name it now has.
 
     ``launcher`` says how the image's `train` starts a distributed script: 'gloo' or 'mpi' (horovodrun), or
     'toolkit' (AWS's own). ``output_path`` is the URI under which artifacts end up. ``limits`` are decided
-    by `harness.limits`; without any, hosts share all that there is.
+    by `harness.limits`; without any, hosts share all that there is. ``request`` is the CreateTrainingJob request that
+    ``job`` was read from, where there is one: hosts are given what it says, as it says it.
     """
     groups = host_groups(job)
-    hyperparameters = encoded_hyperparameters(job, training_job_name, region, contract.CODE_DIR)
-    request = create_training_job_request(job, training_job_name, image, hyperparameters, output_path)
+    if request is None:
+        hyperparameters = encoded_hyperparameters(job, training_job_name, region, contract.CODE_DIR)
+        request = create_training_job_request(job, training_job_name, image, hyperparameters, output_path)
     environment = {
         **documents.platform_environment(training_job_name, arn, region, job.environment),
         contract.LAUNCHER_VARIABLE: launcher,
     }
-    hosts = tuple(
-        HostPlan(
-            name=name,
-            group=group,
-            files={
-                path: json.dumps(content)
-                for path, content in {
-                    contract.RESOURCE_CONFIG_FILE: documents.resource_config(name, groups),
-                    contract.INPUT_DATA_CONFIG_FILE: documents.input_data_config(_channel_configs(job, group)),
-                    contract.INIT_CONFIG_FILE: documents.init_config(request, name, groups),
-                    **_common_files(job, request, arn),
-                }.items()
-            },
-            environment={**environment, **_own_cores(limits, name)},
-        )
-        for group, name in sorted(((group, name) for group in groups for name in group.hosts), key=lambda each: each[1])
-    )
+    hosts = tuple(_host_plans(job, groups, request, arn, environment, limits))
     return ClusterPlan(
         training_job_name=training_job_name,
         image=image,
@@ -126,6 +113,27 @@ def plan_training(
         notes=limits.notes if limits else (),
         limits=limits.hosts if limits else {},
     )
+
+
+def _host_plans(
+    job: TrainingJob,
+    groups: Sequence[HostGroup],
+    request: Mapping[str, Any],
+    arn: str,
+    environment: Mapping[str, str],
+    limits: Limits | None,
+) -> Iterator[HostPlan]:
+    common = _common_files(job, request, arn)
+    named = ((name, group) for group in groups for name in group.hosts)
+    for name, group in sorted(named, key=lambda each: each[0]):
+        documents_of_host = {
+            contract.RESOURCE_CONFIG_FILE: documents.resource_config(name, groups),
+            contract.INPUT_DATA_CONFIG_FILE: documents.input_data_config(_channel_configs(job, group)),
+            contract.INIT_CONFIG_FILE: documents.init_config(request, name, groups),
+            **common,
+        }
+        files = {path: json.dumps(content) for path, content in documents_of_host.items()}
+        yield HostPlan(name, group, files, {**environment, **_own_cores(limits, name)})
 
 
 def host_groups(job: TrainingJob) -> tuple[HostGroup, ...]:

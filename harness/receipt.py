@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.hyperparameters import read_hyperparameters
 from harness.not_played import NOT_PLAYED
 from harness.request_fields import APPROXIMATED, EMULATED, FIELDS, REFUSED, fields_of
 from harness.unverified import choices_for
@@ -26,16 +26,21 @@ def receipt(
     channels: Mapping[str, Any] | None = None,
     limits: Sequence[str] = (),
     model_files: Mapping[str, Sequence[str]] | None = None,
+    lenient: bool = True,
 ) -> Receipt:
     """The receipt of a run of ``hosts`` hosts.
 
-    ``ignored`` are arguments that --lenient let pass (`harness.not_played`). ``channels`` says of each channel which
+    ``ignored`` are arguments that --lenient let pass (`harness.not_played`); without ``lenient`` those that the SDK
+    asks for by itself. ``channels`` says of each channel which
     host got what, ``limits`` what of the instance types the hosts were held to, ``model_files`` what each host left of
     the model.
     """
     return {
         "TrainingJobName": request["TrainingJobName"],
-        "Fields": [*map(_field, fields_of(request)), *map(_ignored_field, ignored)],
+        "Fields": [
+            *(_field(name) for name in fields_of(request) if FIELDS[name].status != REFUSED),
+            *(_ignored_field(argument, "--lenient" if lenient else "the SDK's default") for argument in ignored),
+        ],
         "Launcher": _launcher(request, launcher),
         "Channels": dict(channels or {}),
         "Limits": list(limits),
@@ -55,7 +60,8 @@ def closing_lines(made: Receipt, path: Path, advice: Sequence[str]) -> list[str]
     ignored = [field["Argument"] for field in made["Fields"] if field["Status"] == REFUSED]
     lines = [f"  receipt: {counts} ({path})"]
     if ignored:
-        lines.append(f"  ignored: {', '.join(ignored)} (--lenient)")
+        because = next(field["Note"].rpartition(" because of ")[2] for field in made["Fields"] if "Argument" in field)
+        lines.append(f"  ignored: {', '.join(ignored)} ({because})")
     shown = advice if len(advice) <= _MOST_LINES - len(lines) else advice[: _MOST_LINES - len(lines)]
     lines += [f"  advice: {text}" for text in shown]
     if len(shown) < len(advice):
@@ -68,13 +74,13 @@ def _field(name: str) -> dict[str, str]:
     return {"Field": name, "Status": entry.status, **({"Note": entry.note} if entry.note else {})}
 
 
-def _ignored_field(argument: str) -> dict[str, str]:
+def _ignored_field(argument: str, because: str) -> dict[str, str]:
     found = NOT_PLAYED[argument]
     return {
         **({"Field": found.field} if found.field else {}),
         "Argument": argument,
         "Status": REFUSED,
-        "Note": f"{found.why}; ignored because of --lenient",
+        "Note": f"{found.why}; ignored because of {because}",
     }
 
 
@@ -85,9 +91,7 @@ def _launcher(request: Mapping[str, Any], launcher: str) -> str:
         return "emulated: the job's own ContainerEntrypoint and ContainerArguments"
     if launcher == "toolkit":
         return "emulated: AWS's own toolkit"
-    said = {
-        name: json.loads(value) for name, value in request.get("HyperParameters", {}).items() if name in _DISTRIBUTIONS
-    }
+    said = read_hyperparameters(request.get("HyperParameters", {}))
     chosen = next((_DISTRIBUTIONS[name] for name in _DISTRIBUTIONS if said.get(name)), None)
     return (chosen or "emulated: every host runs the script alone").format(launcher=launcher)
 

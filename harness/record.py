@@ -8,6 +8,7 @@ import csv
 import fcntl
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -58,7 +59,8 @@ class MetricsFile:
 class RunRecord:
     """Writes what a run leaves. ``folder`` must exist; ``request`` is the CreateTrainingJob request of the run.
 
-    ``entered`` is told of each SecondaryStatus that the job enters.
+    ``entered`` is told of each SecondaryStatus that the job enters, ``told`` of the description at every change.
+    ``created`` is when the job was asked for, now unless given.
     """
 
     def __init__(
@@ -67,15 +69,19 @@ class RunRecord:
         request: Mapping[str, Any],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         entered: Callable[[str], object] = lambda _: None,
+        told: Callable[[Mapping[str, Any]], object] = lambda _: None,
+        created: datetime | None = None,
     ) -> None:
         self.folder = folder
         self.history = History()
         self.description: dict[str, Any] = {}
         self.merges: Mapping[str, Merge] = {}  # what was collected, by the name of the artifact
+        self.model_artifacts: str | None = None  # where the model is, None while it is wherever it is in the folder
         self.request = request
         self._now = now
         self._entered = entered
-        self._created = now()
+        self._told = told
+        self._created = created or now()
         (folder / "logs").mkdir(exist_ok=True)
         write_json(folder / _HELD, request)
         # Let go by the kernel when this process ends, however it does: `is_held` tells others.
@@ -106,7 +112,9 @@ class RunRecord:
 
     def move(self, secondary_status: str) -> None:
         """Enter ``secondary_status``. Raises `status.IllegalMove`."""
-        self.history = self.history.move(secondary_status, self._now())
+        # A job is Starting from the moment that it was asked for, also where it has waited for its turn.
+        at = self._now() if self.history.transitions else self._created
+        self.history = self.history.move(secondary_status, at)
         self._describe()
         self._entered(secondary_status)
 
@@ -141,17 +149,17 @@ class RunRecord:
         metrics: MetricReader | None = None,
         exits: Sequence[HostExit] = (),
     ) -> None:
-        models = (self.folder / "model.tar.gz", self.folder / "model")
         self.description = describe_training_job(
             self.request,
             self.history,
             self._created,
             failure_reason=failure_reason,
             metrics=metrics.latest.values() if metrics else (),
-            model_artifacts=next((path.absolute().as_uri() for path in models if path.exists()), None),
+            model_artifacts=_local_model(self.folder) if self.model_artifacts is None else self.model_artifacts,
             exits=exits,
         )
         write_json(self.folder / "describe.json", self.description)
+        self._told(self.description)
 
 
 def is_held(folder: Path) -> bool:
@@ -175,6 +183,20 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: cannot be read, so this is not the folder of a run: {error}") from error
     return answer
+
+
+def _local_model(folder: Path) -> str | None:
+    """The URI of the model that a run has left in its own folder, None where it left none."""
+    models = (folder / "model.tar.gz", folder / "model")
+    return next((path.absolute().as_uri() for path in models if path.exists()), None)
+
+
+def named_run_folder(runs: Path, training_job_name: str) -> Path:
+    """A new folder for the run of a job that has its name; that of a job of this name before, now deleted, goes."""
+    folder = runs / training_job_name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def make_run_folder(runs: Path, base_job_name: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Path:

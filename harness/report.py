@@ -19,9 +19,13 @@ _CULPRIT = re.compile(r'ExtraInfo "rank \d+ on (algo-\d+)')
 
 
 class Screen:
-    """A `training.Reporter` on standard error; on a terminal the running step shows the latest metrics."""
+    """A `training.Reporter` on standard error; on a terminal the running step shows the latest metrics.
 
-    def __init__(self, steps: Steps, metrics: MetricReader) -> None:
+    Without ``shows_logs`` what hosts print is not shown.
+    """
+
+    def __init__(self, steps: Steps, metrics: MetricReader, *, shows_logs: bool = True) -> None:
+        self._shows_logs = shows_logs
         self._steps = steps
         self._metrics = metrics
         self._printer = Printer(None, lambda: 80)
@@ -45,7 +49,7 @@ class Screen:
 
     def lines(self, host: str, texts: Sequence[str]) -> None:
         # A terminal that is slow, or held with Ctrl-S, holds up neither what is kept on disk nor the job.
-        if texts:
+        if texts and self._shows_logs:
             self._unprinted.put((host, texts))
 
     def _print(self) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from harness.checkpoints import CheckpointSync
 from harness.cluster import Cluster
+from harness.engine_log import Line
 from harness.metrics import MetricReader
 from harness.record import RunRecord
 
@@ -32,7 +34,12 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class Run:
-    """A job under way: its hosts, its record, what reads its metrics, who is told, and what keeps its checkpoints."""
+    """A job under way: its hosts, its record, what reads its metrics, who is told, and what keeps its checkpoints.
+
+    ``heard`` is told of every line of a host, in that host's thread. ``upload``, if any, brings what the
+    run folder has of artifacts to where the job wants them, and says where its model is then, '' where it has none. It
+    raises `ArtifactUploadFailed`.
+    """
 
     hosts: tuple[str, ...]
     cluster: Cluster
@@ -40,3 +47,5 @@ class Run:
     metrics: MetricReader
     reporter: Reporter
     checkpoints: CheckpointSync | None = None
+    heard: Callable[[str, Sequence[Line]], object] = lambda *_: None
+    upload: Callable[[Path], str] | None = None

@@ -13,7 +13,7 @@ _MOST_BYTES = 10**6  # of one file; nobody writes more by hand
 def python_sources(job: TrainingJob) -> dict[str, str]:
     """Text by name, relative to the folder it is in; hidden folders and what cannot be read are passed over."""
     found: dict[str, str] = {}
-    for folder in (job.source_dir or Path(), *job.dependencies):
+    for folder in (*([job.source_dir] if job.source_dir else []), *job.dependencies):
         for path in _python_files(folder):
             name = str(path.relative_to(folder if folder.is_dir() else folder.parent))
             found.setdefault(name, path.read_text(encoding="utf-8", errors="replace"))

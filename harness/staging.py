@@ -7,7 +7,7 @@ every host gets a plain copy instead. FastFile is the volume itself, read-only. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from harness.documents import channel_manifest
 from harness.errors import DataDownloadFailed
 from harness.pipes import PipeChannel, shared_volume
 from harness.plan import ClusterPlan
+from harness.s3_objects import S3
 from harness.tar import folders
 from harness.volumes import StagedVolume, Volumes, put
 
@@ -46,16 +47,17 @@ def stage_channels(
     cache: Path,
     *,
     layered: bool | None = None,
+    s3: Callable[[], S3] = S3,
 ) -> dict[str, HostInputs]:
     """Make ``inputs`` available in the engine, for every host; ``layered`` None asks the engine what it can do.
 
-    Downloads and what is known of files are kept in the folder ``cache``. Raises `DataDownloadFailed`, with the
-    channel it was about.
+    Downloads, from where ``s3`` connects to, and what is known of files are kept in the folder ``cache``. Raises
+    `DataDownloadFailed`, with the channel it was about.
     """
     given = {host.name: HostInputs() for host in plan.hosts}
     if inputs:
         layered = can_layer(client.info()) if layered is None else layered
-        volumes = Volumes(client, plan.image, cache)
+        volumes = Volumes(client, plan.image, cache, s3)
         with _of_channel(", ".join(data.name for data in inputs)):
             volumes.look_at(item for data in inputs for item in data.objects)
             scratch = _scratch(client, plan, project, inputs) if layered else None

@@ -103,7 +103,11 @@ class Steps:
 
     def note(self, text: str) -> None:
         """Print one line that is not an activity: something to know, or to do."""
-        Printer(self._stream, self._width).line(f" • {text}")
+        self.line(f" • {text}")
+
+    def line(self, text: str) -> None:
+        """Print a line as it is."""
+        Printer(self._stream, self._width).line(text)
 
 
 def _can_encode(text: str, encoding: str) -> bool:

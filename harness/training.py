@@ -8,7 +8,7 @@ from harness import status
 from harness.artifacts import collect
 from harness.contract import FAILURE_REASON_LIMIT
 from harness.control import Control
-from harness.errors import CannotStartContainer, DataDownloadFailed
+from harness.errors import ArtifactUploadFailed, CannotStartContainer, DataDownloadFailed
 from harness.outcome import HostExit, Outcome, judge
 from harness.run import Run
 from harness.watch import STOP_GRACE, StopAsked, Times, Watch
@@ -80,6 +80,8 @@ def _play(run: Run, watch: Watch, exits: list[HostExit]) -> Outcome:
         return _stopped(run)
     except DataDownloadFailed as error:
         return _failed(f"ClientError: Data download failed: {error}")
+    except ArtifactUploadFailed as error:
+        return _failed(f"ClientError: Artifact upload failed: {error}")
     except CannotStartContainer as error:
         # The words of real jobs; what they leave out is what the engine says.
         return _failed(
@@ -135,6 +137,8 @@ def _collect(run: Run, *, completed: bool) -> None:
             run.cluster, run.hosts, run.record.folder, completed=completed, compressed=run.record.compressed
         )
         run.record.merges = found
+        if run.upload:
+            run.record.model_artifacts = run.upload(run.record.folder)
         for name, merge in found.items():
             if merge.clashes:
                 run.reporter.note(f"{name}: several hosts wrote {', '.join(merge.clashes)}; the last host's is kept")

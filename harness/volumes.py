@@ -6,7 +6,7 @@ They carry labels of their own and outlive a run; `harness clean` removes those 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,12 @@ class StagedVolume:
 
 
 class Volumes:
-    """Staged volumes for one run, each content once. ``cache`` is the folder for downloads and digests of files."""
+    """Staged volumes for one run, each content once. ``cache`` is the folder for downloads and digests of files,
+    ``s3`` connects to where downloads come from."""
 
-    def __init__(self, client: docker.DockerClient, image: str, cache: Path) -> None:
+    def __init__(self, client: docker.DockerClient, image: str, cache: Path, s3: Callable[[], S3] = S3) -> None:
         self._client = client
+        self._s3 = s3
         self._image = image
         self._cache = cache
         self._digests: dict[Path, str] = {}
@@ -70,7 +72,7 @@ class Volumes:
     def local(self, objects: Sequence[DataObject]) -> list[tuple[str, Path]]:
         """Key and file of each of ``objects``; those in S3 are downloaded first."""
         if any(item.path is None for item in objects):
-            fetched = S3().download((item for item in objects if item.path is None), self._cache)
+            fetched = self._s3().download((item for item in objects if item.path is None), self._cache)
             objects = [*(item for item in objects if item.path), *fetched]
         return [(item.key, item.path) for item in objects if item.path]
 

@@ -42,7 +42,7 @@ class Obedient:
             raise BadInput(f"no image {job.image_uri!r} in the engine")
         assert request["TrainingJobName"] == job.base_job_name
 
-    def start(self, job: TrainingJob, request: Mapping[str, Any], tell: Tell) -> None:
+    def start(self, job: TrainingJob, request: Mapping[str, Any], _: datetime, tell: Tell) -> None:
         name = request["TrainingJobName"]
         self.jobs[name], self.histories[name], self.tells[name] = job, History(), (request, tell)
         self.move(name, status.STARTING)
@@ -50,9 +50,11 @@ class Obedient:
     def stop(self, training_job_name: str) -> None:
         self.move(training_job_name, status.STOPPING)
 
-    def take_up(self, training_job_name: str, request: Mapping[str, Any], tell: Tell) -> bool:
-        self.tells[training_job_name] = (request, tell)
+    def take_up(self, _: TrainingJob, request: Mapping[str, Any], __: datetime, tell: Tell) -> bool:
+        self.tells[request["TrainingJobName"]] = (request, tell)
         return self.goes_on
+
+    def close(self) -> None: ...
 
     def move(self, name: str, *secondary: str, failure_reason: str | None = None) -> None:
         request, tell = self.tells[name]

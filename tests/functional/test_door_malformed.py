@@ -53,6 +53,9 @@ class NothingStarts:
     def take_up(self, *_: Any) -> bool:
         return True
 
+    def close(self) -> None:
+        pass
+
 
 ROLE = "arn:aws:iam::000000000000:role/SageMakerHarness"
 # Requests that are accepted as they stand, but for what they refer to.

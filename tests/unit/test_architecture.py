@@ -93,6 +93,9 @@ LAYERS = {
         "environment",
         "fault_effects",
         "file_digests",
+        "gateway",
+        "door_hosts",
+        "job_queue",
         "fleet",
         "follow",
         "host_log",
@@ -104,6 +107,7 @@ LAYERS = {
         "machine",
         "model_archive",
         "moto_services",
+        "order",
         "owner",
         "payload",
         "picture",
@@ -169,14 +173,24 @@ LAYERS = {
         "pytest_plugin",
         "promotion",
         "report",
+        "docker_training",
         "running_job",
+        "run_report",
+        "training_executor",
     },
 }
 MODULES = sorted(HARNESS.glob("*.py"))
 PROGRAMS = sorted((HARNESS / "image").rglob("*.py"))
 OURS = [*MODULES, *PROGRAMS, *sorted((REPOSITORY / "mnist_job").rglob("*.py"))]
 SHARED_WITH_THE_IMAGE = {Path(name).stem for name in image_build.MODULES} - {"__init__"}
-TOOLKITS = {"sagemaker_inference", "sagemaker_pytorch_serving_container", "sagemaker_training", "torch", "ts"}
+TOOLKITS = {
+    "botocore",
+    "sagemaker_inference",
+    "sagemaker_pytorch_serving_container",
+    "sagemaker_training",
+    "torch",
+    "ts",
+}
 PURE_STANDARD_LIBRARY_ONLY = SHARED_WITH_THE_IMAGE | {
     "advice",
     "cloud_difference",

@@ -25,7 +25,7 @@ from pathlib import Path
 from harness import contract
 from harness.contract import FrameworkError, HostConfig, Json, Observed
 from harness.hyperparameters import command_line_arguments, read_hyperparameters
-from harness.image.programs import entry_point, launch, ssh
+from harness.image.programs import entry_point, launch, source, ssh
 from harness.image.programs.ending import CAUSE_SECONDS, fail, see_through
 from harness.image.programs.entry_point import EntryPoint, InstallFailed
 from harness.image.programs.launch import Unsupported
@@ -132,6 +132,7 @@ def choose_own_cores(numbers: list[int]) -> None:
 
 def work_of(config: HostConfig) -> Work:
     hyperparameters = read_hyperparameters(config.hyperparameters)
+    source.fetch(str(hyperparameters.get("sagemaker_submit_directory") or contract.CODE_DIR))
     return Work(
         config=config,
         hyperparameters=hyperparameters,
