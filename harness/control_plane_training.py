@@ -19,6 +19,7 @@ from harness.records import Records
 from harness.status import FAILED, read_history
 from harness.tags import Tags
 from harness.training_request import training_job_from_request
+from harness.training_table import MAX_HOSTS
 from harness.wire import ServiceError, validation
 
 Members = dict[str, Any]
@@ -95,6 +96,7 @@ class TrainingOperations:
         arn = training_job_arn(name)
         if self._records.get(name) is not None:
             raise _in_use(arn)
+        _refuse_too_many_hosts(request.get("ResourceConfig", {}))
         try:
             job = training_job_from_request(request)
             if self._executor is not None:
@@ -214,6 +216,20 @@ def _with_times(value: Any, member: str = "") -> Any:
     if isinstance(value, list):
         return [_with_times(each) for each in value]
     return datetime.fromisoformat(value) if isinstance(value, str) and member.endswith(("Time", "Timestamp")) else value
+
+
+def _refuse_too_many_hosts(resources: Mapping[str, Any]) -> None:
+    """In the words of a real account, whose limits are its service quotas."""
+    groups = resources.get("InstanceGroups") or [resources]
+    count = sum(group.get("InstanceCount", 0) for group in groups)
+    if count > MAX_HOSTS:
+        kind = " and ".join(dict.fromkeys(str(group.get("InstanceType", "")) for group in groups))
+        raise ServiceError(
+            "ResourceLimitExceeded",
+            f"The account-level service limit '{kind} for training job usage' is {MAX_HOSTS} Instances, with current "
+            f"utilization of 0 Instances and a request delta of {count} Instances. "
+            f"Here it is that {MAX_HOSTS} hosts at most share this machine.",
+        )
 
 
 def _in_use(arn: str) -> ServiceError:

@@ -148,7 +148,9 @@ def platform_environment(
 
 def _kept_channel(channel: Mapping[str, Json]) -> dict[str, Json]:
     """A channel of the request as the platform keeps it: with its defaults, and its enums in upper snake case."""
-    kept: dict[str, Json] = _upper_enums({"CompressionType": "None", "RecordWrapperType": "None", **channel})
+    source = {"S3DataDistributionType": "FullyReplicated", **channel["DataSource"]["S3DataSource"]}
+    completed = {"CompressionType": "None", "RecordWrapperType": "None", **channel}
+    kept: dict[str, Json] = _upper_enums(completed | {"DataSource": {"S3DataSource": source}})
     return kept
 
 

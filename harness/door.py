@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
@@ -40,6 +41,7 @@ def serve(folder: StateFolder, port: int) -> None:
     from harness.kept_buckets import KeptBuckets
     from harness.log_shipping import Shipper
     from harness.moto_services import MotoServices
+    from harness.s3_objects import s3_client
     from harness.training_executor import Executor
 
     with folder.locked():
@@ -64,7 +66,7 @@ def serve(folder: StateFolder, port: int) -> None:
             hosts,
             JobQueue(hold, _note),
             runs,
-            own_client(server.url),
+            cache(lambda: s3_client(**own_client(server.url))),
             Shipper(services.put_log_events),
             services.make_log_stream,
             _note,

@@ -42,12 +42,13 @@ class JobQueue:
             self._waiting.append(_Waiting(name, hosts, run))
             self._changed.notify_all()
 
-    def run_now(self, name: str) -> None:
-        """Begin with a job that still waits, without room for its hosts: it is to end before it has any."""
+    def take_out(self, name: str) -> bool:
+        """Let a job go that still waits; whether it did."""
         with self._changed:
-            for job in [job for job in self._waiting if job.name == name]:
+            found = [job for job in self._waiting if job.name == name]
+            for job in found:
                 self._waiting.remove(job)
-                self._begin(job, ExitStack())
+            return bool(found)
 
     def close(self, seconds: float) -> bool:
         """Begin nothing more, and wait so long for what runs; whether that is over."""

@@ -238,7 +238,7 @@ def _checkpoints(engine: _Engine, screen: Screen) -> CheckpointSync | None:
     wanted, order = engine.plan.checkpoints, engine.order
     if not wanted:
         return None
-    place = checkpoint_place(wanted.place, order.s3().client if order else None)
+    place = checkpoint_place(wanted.place, order.s3_client if order else None)
     return CheckpointSync(place, wanted.local_path, screen.note)
 
 

@@ -17,14 +17,14 @@ class Order:
     """What is settled of a job that came as a CreateTrainingJob request, and who waits for it.
 
     Hosts are given what ``request`` says as it says it, under its TrainingJobName; ``image`` is the engine's for it and
-    ``created`` when it was asked for. S3 is where clients with ``s3_options`` find it. ``told`` gets the description at
-    every change, ``heard`` every line of a host, and ``upload`` is that of `Run`.
+    ``created`` when it was asked for. ``s3_client`` is boto3's, of the S3 that its URIs mean. ``told`` gets the
+    description at every change, ``heard`` every line of a host, and ``upload`` is that of `Run`.
     """
 
     request: Mapping[str, Any]
     created: datetime
     image: str
-    s3_options: Mapping[str, Any]
+    s3_client: Any
     told: Callable[[Mapping[str, Any]], object]
     heard: Callable[[str, Sequence[Line]], object]
     upload: Callable[[Path], str]
@@ -34,4 +34,4 @@ class Order:
         return str(self.request["TrainingJobName"])
 
     def s3(self) -> S3:
-        return S3(**self.s3_options)
+        return S3(self.s3_client)

@@ -23,28 +23,24 @@ _MISSING = ("404", "NoSuchKey", "NotFound")
 
 
 class S3:
-    """One connection for all channels of a job; ``options`` are a client's, where boto3's settings are not meant."""
+    """One connection for all channels of a job; without a ``client`` one is made."""
 
-    def __init__(self, **options: Any) -> None:
-        import boto3
-        from botocore.config import Config
-
-        settings = Config(connect_timeout=10, read_timeout=60, max_pool_connections=2 * _PARALLEL)
+    def __init__(self, client: Any = None) -> None:
         with _plain_words("s3", BadInput):
-            self.client = boto3.session.Session().client("s3", config=settings, **options)
+            self._client = client or s3_client()
 
     def below(self, uri: str) -> tuple[DataObject, ...]:
         """All objects whose key begins with that of ``uri``. Raises `BadInput` where there are none."""
         bucket, prefix = split(uri)
         with _plain_words(uri, BadInput):
-            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
             found = {item["Key"]: item for page in pages for item in page.get("Contents", ())}
         keys = relative_keys(prefix, found)
         if not keys:
             # The platform's own words; it refuses the request with them (API reference, CreateTrainingJob).
             raise BadInput(
                 f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
-                f"exists in the selected region ({self.client.meta.region_name}), that objects exist under that S3 "
+                f"exists in the selected region ({self._client.meta.region_name}), that objects exist under that S3 "
                 f'prefix, and that you have "s3:ListBucket" permissions on bucket "{bucket}".'
             )
         return tuple(
@@ -60,8 +56,8 @@ class S3:
             bucket, full = split(uri)
             with _plain_words(uri, BadInput):
                 try:
-                    found = self.client.head_object(Bucket=bucket, Key=full)
-                except self.client.exceptions.ClientError as error:
+                    found = self._client.head_object(Bucket=bucket, Key=full)
+                except self._client.exceptions.ClientError as error:
                     if error.response["Error"]["Code"] in _MISSING:
                         return uri
                     raise
@@ -74,7 +70,7 @@ class S3:
         """The text of a manifest. Raises `BadInput` where it cannot be read."""
         bucket, key = split(uri)
         with _plain_words(uri, BadInput):
-            answer = self.client.get_object(Bucket=bucket, Key=key)
+            answer = self._client.get_object(Bucket=bucket, Key=key)
             if answer["ContentLength"] > _MANIFEST_BYTES:
                 raise BadInput(f"{uri!r}: {answer['ContentLength']} bytes are too many for a manifest")
             body: bytes = answer["Body"].read()
@@ -94,7 +90,7 @@ class S3:
             path.parent.mkdir(parents=True, exist_ok=True)
         # Only downloads in parts ask for the very version that was listed; a small object is one part.
         settings = TransferConfig(max_concurrency=_PARALLEL, multipart_threshold=1)
-        with TransferManager(self.client, settings) as manager:
+        with TransferManager(self._client, settings) as manager:
             futures = []
             for path, item in missing.items():
                 bucket, key = split(item.uri)
@@ -104,6 +100,15 @@ class S3:
                 with _plain_words(item.uri, DataDownloadFailed):
                     future.result()
         return placed
+
+
+def s3_client(**options: Any) -> Any:
+    """A client for many downloads at once; ``options`` are boto3's, where its usual settings are not meant."""
+    import boto3
+    from botocore.config import Config
+
+    settings = Config(connect_timeout=10, read_timeout=60, max_pool_connections=2 * _PARALLEL)
+    return boto3.session.Session().client("s3", config=settings, **options)
 
 
 def split(uri: str) -> tuple[str, str]:

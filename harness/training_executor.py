@@ -5,6 +5,7 @@ How a job is run is somebody else's (`docker_training`); here is what the platfo
 
 from __future__ import annotations
 
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,20 +51,20 @@ class Hosts(Protocol):
 
 
 class Executor:
-    """A `TrainingExecutor`. ``folder`` takes a run folder for each job, S3 is where clients with ``s3_options`` find
-    it, ``make_log_stream`` makes what ``logs`` writes to, and ``note`` is told what goes into the door's log."""
+    """A `TrainingExecutor`. ``folder`` takes a run folder for each job, ``s3_client`` gives a client of the door's S3,
+    ``make_log_stream`` makes what ``logs`` writes to, and ``note`` is told what goes into the door's log."""
 
     def __init__(
         self,
         hosts: Hosts,
         queue: JobQueue,
         folder: Path,
-        s3_options: Mapping[str, Any],
+        s3_client: Callable[[], Any],
         logs: Shipper,
         make_log_stream: Callable[[str, str], object],
         note: Callable[[str], object],
     ) -> None:
-        self._hosts, self._queue, self._folder, self._s3_options = hosts, queue, folder, dict(s3_options)
+        self._hosts, self._queue, self._folder, self._s3_client = hosts, queue, folder, s3_client
         self._logs, self._make_log_stream, self._note = logs, make_log_stream, note
         self._jobs: dict[str, _Job] = {}
         self._swept = False
@@ -78,7 +79,7 @@ class Executor:
                 problems.extend(error.problems)
 
         look(lambda: self._hosts.image(job.image_uri or ""))
-        look(lambda: list_inputs(job, lambda: S3(**self._s3_options), "InputDataConfig"))
+        look(lambda: list_inputs(job, lambda: S3(self._s3_client()), "InputDataConfig"))
         look(lambda: self._refuse_missing_buckets(request))
         if not job.enable_network_isolation:
             look(self._hosts.refuse_unreachable)
@@ -86,15 +87,15 @@ class Executor:
             raise BadInput(problems)
 
     def start(self, job: TrainingJob, request: Mapping[str, Any], created: datetime, tell: Tell) -> None:
-        begun = _Job(job, request, created, tell, self._logs, self._make_log_stream, self._s3_options)
+        begun = _Job(job, request, created, tell, self._logs, self._make_log_stream, self._s3_client)
+        shutil.rmtree(self._folder / begun.name, ignore_errors=True)  # of a job of this name that was deleted
         self._jobs[begun.name] = begun
         self._queue.add(begun.name, job.instance_count, lambda: self._run(begun))
 
     def stop(self, training_job_name: str) -> None:
         job = self._jobs.get(training_job_name)
-        if job:
+        if job and not self._stopped_while_it_waited(job):
             job.control.stop()
-            self._queue.run_now(training_job_name)
 
     def take_up(self, job: TrainingJob, request: Mapping[str, Any], created: datetime, tell: Tell) -> bool:
         """A job that had not begun waits again; one that had has lost its logs and its way to S3, and is over."""
@@ -114,25 +115,32 @@ class Executor:
     def close(self) -> None:
         for name, job in list(self._jobs.items()):
             self._note(f"{name}: stopping, as the door ends")
-            job.control.stop(CLOSE_GRACE)
-            self._queue.run_now(name)
+            if not self._stopped_while_it_waited(job):
+                job.control.stop(CLOSE_GRACE)
         if not self._queue.close(CLOSE_SECONDS):
             for job in list(self._jobs.values()):
                 job.control.stop(0)
             self._queue.close(CLOSE_SECONDS)
         self._logs.close()
 
+    def _stopped_while_it_waited(self, job: _Job) -> bool:
+        if not self._queue.take_out(job.name):
+            return False
+        self._jobs.pop(job.name, None)
+        job.end(status.STOPPING, status.STOPPED)
+        return True
+
     def _run(self, job: _Job) -> None:
         steps = Steps(_Notes(lambda line: self._note(f"{job.name}: {line}")))
         try:
             self._hosts.train(job.job, job.order(self._hosts.image), job.control, steps)
         except BadInput as error:
-            job.fail(f"ClientError: {'; '.join(error.problems)}")
+            job.end(status.FAILED, reason=f"ClientError: {'; '.join(error.problems)}")
         except HarnessError as error:
-            job.fail(f"InternalServerError: {error}")
+            job.end(status.FAILED, reason=f"InternalServerError: {error}")
         except Exception as error:  # whatever it was, the job must end, and say so
             self._note(traceback.format_exc())
-            job.fail(f"InternalServerError: {error!r}")
+            job.end(status.FAILED, reason=f"InternalServerError: {error!r}")
         finally:
             self._jobs.pop(job.name, None)
 
@@ -140,7 +148,7 @@ class Executor:
         places = {"OutputDataConfig.S3OutputPath": request["OutputDataConfig"]["S3OutputPath"]}
         if "CheckpointConfig" in request:
             places["CheckpointConfig.S3Uri"] = request["CheckpointConfig"]["S3Uri"]
-        there = {bucket["Name"] for bucket in S3(**self._s3_options).client.list_buckets()["Buckets"]}
+        there = {bucket["Name"] for bucket in self._s3_client().list_buckets()["Buckets"]}
         missing = [
             f"{key}: there is no bucket {split(uri)[0]!r}" for key, uri in places.items() if split(uri)[0] not in there
         ]
@@ -159,11 +167,11 @@ class _Job:
         tell: Tell,
         logs: Shipper,
         make_log_stream: Callable[[str, str], object],
-        s3_options: Mapping[str, Any],
+        s3_client: Callable[[], Any],
     ) -> None:
         self.job, self.name, self.control = job, str(request["TrainingJobName"]), Control()
         self._request, self._created, self._tell = request, created, tell
-        self._logs, self._make_log_stream, self._s3_options = logs, make_log_stream, s3_options
+        self._logs, self._make_log_stream, self._s3_client = logs, make_log_stream, s3_client
         self._attempts, self._epoch = 0, 0
         self._last: dict[str, int] = {}  # time of the last line of each host, in ms
         self._history = History()
@@ -173,26 +181,22 @@ class _Job:
             request=self._request,
             created=self._created,
             image=image(self.job.image_uri or ""),
-            s3_options=self._s3_options,
+            s3_client=self._s3_client(),
             told=self._told,
             heard=self._heard,
             upload=self._upload,
         )
 
-    def fail(self, reason: str) -> None:
-        """The job has failed, unless it was over already."""
+    def end(self, *statuses: str, reason: str = "") -> None:
+        """Move through ``statuses`` to the end, without a run that would; a job that is over stays as it is."""
         if self._history.is_over:
             return
-        at = datetime.now(UTC)
-        history = self._history if self._history.transitions else History().move(status.STARTING, self._created)
-        self._told(
-            describe_training_job(
-                self._request,
-                history.move(status.FAILED, at),
-                self._created,
-                failure_reason=reason[:FAILURE_REASON_LIMIT],
-            )
-        )
+        if not self._history.transitions:
+            self._history = self._history.move(status.STARTING, self._created)
+        reason = reason[:FAILURE_REASON_LIMIT]
+        for each in statuses:
+            history = self._history.move(each, datetime.now(UTC))
+            self._told(describe_training_job(self._request, history, self._created, failure_reason=reason))
 
     def _told(self, description: Mapping[str, Any]) -> None:
         self._history = status.read_history(description["SecondaryStatusTransitions"])
@@ -239,7 +243,7 @@ class _Job:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            S3(**self._s3_options).client.upload_file(str(path), bucket, key)
+            self._s3_client().upload_file(str(path), bucket, key)
         except (Boto3Error, BotoCoreError, ClientError, OSError) as error:
             raise ArtifactUploadFailed(f"s3://{bucket}/{key}: {error}") from error
 

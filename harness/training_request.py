@@ -59,6 +59,9 @@ def training_job_from_request(request: Mapping[str, Any]) -> TrainingJob:
     they are those of an image of the user's own, and texts. ``source_dir`` is None, as the code is in S3, and
     ``base_job_name`` the whole name. Raises `BadInput` with all that cannot be played.
     """
+    missing = [name for name in ("AlgorithmSpecification", "ResourceConfig") if name not in request]
+    if missing:  # the model asks for neither, as there are jobs without hosts
+        raise BadInput(f"{name}: is missing: a training job on hosts needs it" for name in missing)
     given = request.get("HyperParameters", {})
     hyperparameters = _decoded(given)
     program = hyperparameters.get("sagemaker_program")
