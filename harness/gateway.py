@@ -112,5 +112,6 @@ def own_container(client: DockerClient) -> Any:
 def key_of(request: Request) -> str:
     """The id of the key that a request is signed with, in a header or, as presigned ones, in its query; else ''."""
     signed = (request.header("authorization") or "").partition("Credential=")[2]
-    presigned = parse_qs(urlsplit(request.target).query).get("X-Amz-Credential", [""])[0]
-    return (signed or presigned).partition("/")[0]
+    query = parse_qs(urlsplit(request.target).query)
+    presigned = [*query.get("X-Amz-Credential", ()), *query.get("AWSAccessKeyId", ()), ""]  # version 4, and 2 before it
+    return (signed or presigned[0]).partition("/")[0]
