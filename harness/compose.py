@@ -10,6 +10,8 @@ from harness import labels
 from harness.limits import HostLimits
 from harness.plan import ClusterPlan
 
+# The engine's machine stays out of the network: else hosts would reach whatever listens there.
+_NO_ADDRESS = {"com.docker.network.bridge.inhibit_ipv4": "true"}
 _MODEL = "algo-1"  # the service of docker-compose.yml that every host is made after
 
 
@@ -53,7 +55,7 @@ def run_document(
     model = {key: value for key, value in base["services"][_MODEL].items() if key != "build"}
     owned = project.labels()
     # Isolated hosts reach each other and nothing else (API reference, CreateTrainingJob, EnableNetworkIsolation).
-    isolated = {"internal": True} if plan.network_isolation else {}
+    isolated = {"internal": True, "driver_opts": _NO_ADDRESS} if plan.network_isolation else {}
     networks = {
         name: {"name": network, "external": True} if network else {**(made or {}), **isolated, "labels": owned}
         for name, made in base["networks"].items()

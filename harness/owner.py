@@ -13,7 +13,9 @@ from pathlib import Path
 
 from harness import labels
 
-_STAT_START = 19  # of the fields after the command's name: starttime, in clock ticks since boot (man 5 proc)
+# Of the fields after the command's name (man 5 proc): the state, the kernel's flags, and the start in clock ticks.
+_STAT_STATE, _STAT_FLAGS, _STAT_START = 0, 6, 19
+_EXITING = 0x4  # PF_EXITING (linux, include/linux/sched.h): its locks may be free already, and its number still taken
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,14 @@ def is_gone(owner: Owner, me: Owner, started: str | None) -> bool:
 
 
 def start_time(pid: int, proc: Path = Path("/proc")) -> str | None:
-    """When process ``pid`` began, in clock ticks since boot; None when there is none."""
+    """When process ``pid`` began, in clock ticks since boot; None when there is none, or it is at its end."""
     try:
         stat = (proc / str(pid) / "stat").read_text()
     except OSError:
         return None
-    return stat.rpartition(")")[2].split()[_STAT_START]
+    fields = stat.rpartition(")")[2].split()
+    over = fields[_STAT_STATE] in "ZX" or int(fields[_STAT_FLAGS]) & _EXITING
+    return None if over else fields[_STAT_START]
 
 
 def _text(path: Path) -> str:

@@ -324,7 +324,7 @@ def test_isolated_hosts_reach_each_other_and_nothing_else(platform: Platform) ->
     assert ended["TrainingJobStatus"] == "Completed", ended
     told = json.loads(platform.said(name, "TOLD "))
     assert not {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID"} & set(told["variables"])
-    assert all("unreachable" in told[target] for target in closed), told
+    assert all("timed out" in told[target] or "No route" in told[target] for target in closed), told
 
 
 def test_awss_toolkit_fetches_the_code_itself(platform: Platform) -> None:

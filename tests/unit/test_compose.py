@@ -153,7 +153,14 @@ def test_isolated_hosts_are_on_a_network_without_a_way_out() -> None:
     made = run_document(BASE, replace(plan(), network_isolation=True), PROJECT, ())
 
     assert made["networks"]["hosts"]["internal"] is True
+    assert made["networks"]["hosts"]["driver_opts"] == {"com.docker.network.bridge.inhibit_ipv4": "true"}
     assert "internal" not in document()["networks"]["hosts"]
+
+
+def test_hosts_may_be_on_a_network_that_is_there_already() -> None:
+    made = run_document(BASE, plan(), PROJECT, (), "made-before")
+
+    assert made["networks"]["hosts"] == {"name": "made-before", "external": True}
 
 
 def test_an_entrypoint_of_the_jobs_own_replaces_the_images() -> None:

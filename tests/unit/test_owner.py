@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from harness import labels
-from harness.owner import Owner, is_gone, owner_of
+from harness.owner import Owner, is_gone, owner_of, start_time
 
 ME = Owner(42, "1000", "pid:[4026531836]", "boot-a", "machine-a")
 OTHER = replace(ME, pid=7, started="500")
@@ -30,6 +31,18 @@ def test_a_process_that_runs_since_then_is_not_gone() -> None:
 def test_a_process_that_has_ended_is_gone_also_when_its_number_is_used_again() -> None:
     assert is_gone(OTHER, ME, started=None)
     assert is_gone(OTHER, ME, started="900")
+
+
+@pytest.mark.parametrize(
+    ("state", "flags", "started"), [("S", 4194560, "500"), ("Z", 4227084, None), ("X", 4227084, None), ("R", 4, None)]
+)
+def test_a_process_that_is_at_its_end_counts_as_ended(
+    tmp_path: Path, state: str, flags: int, started: str | None
+) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/stat").write_text(f"7 (a) b) {state} 1 7 7 0 -1 {flags} {' '.join('0' for _ in range(12))} 500 0\n")
+
+    assert start_time(7, tmp_path) == started
 
 
 def test_whatever_ran_before_this_boot_is_gone() -> None:
