@@ -25,8 +25,8 @@ all of it on one port of the loopback interface.
 | S3, STS, IAM, CloudWatch Logs, ECR | [moto](https://github.com/getmoto/moto), in the same process |
 | any other | moto, unasked for and untested |
 
-Models, endpoints, buckets and the newest version of each object outlive the door, however it ends; roles, logs and
-repositories of the user's own do not.
+Models, endpoints, training jobs that are over or wait, buckets and the newest version of each object outlive the door,
+however it ends; jobs that train, roles, logs and repositories of the user's own do not.
 
 What the harness answers is held to botocore's model of the service first: a member that is missing, unknown or of the
 wrong type is a `ValidationException`. What is not emulated says so, as `UnsupportedOperation`.

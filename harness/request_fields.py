@@ -69,12 +69,14 @@ FIELDS: Mapping[str, Entry] = {
     "AlgorithmSpecification.ContainerArguments": _emulated("replaces `train`"),
     "AlgorithmSpecification.TrainingImageConfig": _refused("the engine pulls with its own credentials; leave it out"),
     "RoleArn": _approximated(
-        "recorded; hosts have no credentials", "the role's, so that a permission it lacks shows only there"
+        "recorded; hosts have no credentials, at the AWS door keys of their job's own",
+        "the role's, so that a permission it lacks shows only there",
     ),
     "InputDataConfig.ChannelName": _emulated("a folder, or a FIFO per epoch, under /opt/ml/input/data"),
     "InputDataConfig.DataSource.S3DataSource.S3DataType": _emulated("S3Prefix, ManifestFile, AugmentedManifestFile"),
     "InputDataConfig.DataSource.S3DataSource.S3Uri": _approximated(
-        "a folder, a file or an s3:// prefix, staged by this machine with its own credentials before hosts start",
+        "a folder, a file or an s3:// prefix, staged by this machine with its own credentials before hosts start; at "
+        "the AWS door a prefix of its S3",
         "hosts download it from S3 with the role's",
     ),
     "InputDataConfig.DataSource.S3DataSource.S3DataDistributionType": _emulated("FullyReplicated, ShardedByS3Key"),
@@ -92,7 +94,8 @@ FIELDS: Mapping[str, Entry] = {
         "the seed decides the order of each epoch", "it does too; that it is the same order is not promised"
     ),
     "OutputDataConfig.S3OutputPath": _approximated(
-        "archives stay in the run's folder", "they are put under this prefix"
+        "archives stay in the run's folder; the AWS door puts them into its S3 as well",
+        "they are put under this prefix",
     ),
     "OutputDataConfig.KmsKeyId": _refused("archives stay on this machine, unencrypted; leave it out"),
     "OutputDataConfig.CompressionType": _emulated("GZIP, or NONE: the files themselves"),

@@ -144,7 +144,9 @@ def test_a_receipt_lists_the_fields_of_the_request_and_no_others() -> None:
 def test_an_approximation_says_what_is_done_here_and_in_the_cloud() -> None:
     (role,) = receipt(REQUEST | {"RoleArn": "arn:role"}, "gloo", 1)["Fields"][3:4]
 
-    assert role["Note"].startswith("recorded; hosts have no credentials; in the cloud: the role's")
+    assert role["Note"].startswith(
+        "recorded; hosts have no credentials, at the AWS door keys of their job's own; in the cloud: the role's"
+    )
 
 
 def test_a_field_that_nobody_has_considered_is_not_passed_over() -> None:
