@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import endpoint, log_lines
+from benchmarks.door_jobs import DoorJobs
 from benchmarks.jobs import Jobs
 from benchmarks.peers import ByHand, Harness, SdkLocalMode
 from benchmarks.results import Aim, Line, Measured
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 SLOW_REPETITIONS = 2  # of what takes about a minute
+QUEUED = 50
 EPOCHS = 3  # the first is not counted
 CONTROLLERS = ("gloo", "mpi")  # horovodrun's two ways to carry gradients; gloo is the default
 
@@ -245,6 +247,28 @@ def staging(bench: Bench, step: Step) -> list[Line]:
     ]
 
 
+def door(bench: Bench, step: Step) -> list[Line]:
+    """A job that does nothing, through the AWS door and by the command line, and many of them at once."""
+    job = bench.jobs.script_file(bench.jobs.nothing, distribution=None)
+    with DoorJobs(bench.jobs.folder.parent / "door", bench.jobs.nothing) as jobs:
+        taken = take_turns(
+            [
+                Way("door", lambda: (jobs.alone(),), bench.repetitions),
+                Way("harness train", lambda: (bench.harness.train(job).seconds,), bench.repetitions),
+                Way("fit()", lambda: (jobs.fit(),), bench.slow_repetitions),
+                Way("queue", lambda: (jobs.queued(QUEUED),), 1),
+            ],
+            step.detail,
+        )
+    train = taken["harness train"].measured()
+    what, against = "a job of nothing on two hosts, through the AWS door:", "`harness train`, the whole command"
+    return [
+        Line(f"{what} from CreateTrainingJob to Completed", "s", taken["door"].measured(), against, train),
+        Line(f"{what} the SDK's `fit()`", "s", taken["fit()"].measured(), against, train),
+        Line(f"{QUEUED} jobs of one host, created at once, begun in that order", "s", taken["queue"].measured()),
+    ]
+
+
 ROWS: Mapping[str, Callable[[Bench, Step], list[Line]]] = {
     "mnist": mnist,
     "allreduce": allreduce,
@@ -255,4 +279,5 @@ ROWS: Mapping[str, Callable[[Bench, Step], list[Line]]] = {
     "bring-up": bring_up,
     "endpoint": hosting,
     "staging": staging,
+    "door": door,
 }
