@@ -104,7 +104,7 @@ class TrainingOperations:
         except BadInput as error:
             raise validation("; ".join(error.problems)) from error
         if self._executor is None:
-            why = "the AWS door does not run training jobs yet: harness train runs them from a job file"
+            why = "there is nothing here to run training jobs with: harness train runs them from a job file"
             raise ServiceError("UnsupportedOperation", why)
         record = TrainingRecord(name, request, self._beginning(request, arn))
         if not self._records.add(name, record, lambda other: other == name):

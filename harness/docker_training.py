@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import local_run
+from harness.contract import LAUNCHER_VARIABLE
 from harness.control import Control
+from harness.errors import BadInput
 from harness.fault_injector import FaultInjector
 from harness.gateway import Gateway, Handle, refuse_where_unreachable
 from harness.job import TrainingJob
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from harness.compose import Project
     from harness.data_objects import ChannelData
     from harness.door_hosts import DoorHosts
-
-LAUNCHER = "HARNESS_LAUNCHER"  # of a request's Environment: what --launcher is to harness train
 
 
 class DockerTraining:
@@ -50,12 +50,13 @@ class DockerTraining:
     def image(self, name: str) -> str:
         return self._image(name)
 
-    def refuse_unreachable(self) -> None:
-        refuse_where_unreachable(self._client())
+    def check(self, job: TrainingJob) -> None:
+        _launcher(job)
+        if not job.enable_network_isolation:
+            refuse_where_unreachable(self._client())
 
     def train(self, job: TrainingJob, order: Order, control: Control, steps: Steps) -> object:
-        asked = job.environment.get(LAUNCHER, LAUNCHERS[0])
-        manner = local_run.Manner(asked if asked in LAUNCHERS else LAUNCHERS[0], "type", {})
+        manner = local_run.Manner(_launcher(job), "type", {})
         attendance = local_run.Attendance(control, FaultInjector(), hosts_for=partial(self._hosts, order))
         return local_run.train(job, manner, attendance, runs=self._folder, retain=False, steps=steps, order=order)
 
@@ -78,3 +79,11 @@ class DockerTraining:
             if self._found is None:
                 self._found = self._connect()
             return self._found
+
+
+def _launcher(job: TrainingJob) -> str:
+    """What --launcher is to harness train."""
+    asked = job.environment.get(LAUNCHER_VARIABLE, LAUNCHERS[0])
+    if asked not in LAUNCHERS:
+        raise BadInput(f"Environment.{LAUNCHER_VARIABLE}: {asked!r} is none of {', '.join(LAUNCHERS)}")
+    return asked

@@ -75,9 +75,9 @@ def serve(folder: StateFolder, port: int) -> None:
         api = Api(plane, buckets.call, _note, lambda: {"pid": os.getpid()})
         _note(f"{buckets.restore()} objects are in S3 again")
         with server, folder.serving(server.url, os.getpid()):
+            plane.recover()  # before there can be new jobs and endpoints, which need no recovery
             threading.Thread(target=server.serve_forever, name="door", daemon=True).start()
             try:
-                plane.recover()
                 _note(f"serving at {server.url}")
                 threading.Event().wait()
             except KeyboardInterrupt:  # what SIGTERM becomes, too

@@ -31,7 +31,8 @@ class Screen:
         self._printer = Printer(None, lambda: 80)
         self._step: Step | None = None
         self._unprinted: queue.Queue[tuple[str, Sequence[str]]] = queue.Queue()
-        threading.Thread(target=self._print, daemon=True).start()
+        if shows_logs:
+            threading.Thread(target=self._print, daemon=True).start()
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:

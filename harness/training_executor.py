@@ -30,7 +30,8 @@ from harness.status import History
 from harness.steps import Steps
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-CLOSE_GRACE, CLOSE_SECONDS = 20.0, 45.0  # for hosts, and for all that comes after them, when the door ends
+# When the door ends, in seconds: between SIGTERM and SIGKILL, until jobs are over, and until they are once killed.
+CLOSE_GRACE, CLOSE_SECONDS, KILLED_SECONDS = 20.0, 35.0, 15.0
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -40,8 +41,8 @@ class Hosts(Protocol):
     def image(self, name: str) -> str:
         """The local image that a name stands for. Raises `BadInput` where there is none."""
 
-    def refuse_unreachable(self) -> None:
-        """Raise `BadInput` where hosts could not reach the door."""
+    def check(self, job: TrainingJob) -> None:
+        """Raise `BadInput` where hosts of ``job`` would not find what they need, as the way to the door."""
 
     def train(self, job: TrainingJob, order: Order, control: Control, steps: Steps) -> object:
         """Run ``job`` to its end. Raises `HarnessError` for what kept it from that."""
@@ -81,8 +82,7 @@ class Executor:
         look(lambda: self._hosts.image(job.image_uri or ""))
         look(lambda: list_inputs(job, lambda: S3(self._s3_client()), "InputDataConfig"))
         look(lambda: self._refuse_missing_buckets(request))
-        if not job.enable_network_isolation:
-            look(self._hosts.refuse_unreachable)
+        look(lambda: self._hosts.check(job))
         if problems:
             raise BadInput(problems)
 
@@ -120,7 +120,7 @@ class Executor:
         if not self._queue.close(CLOSE_SECONDS):
             for job in list(self._jobs.values()):
                 job.control.stop(0)
-            self._queue.close(CLOSE_SECONDS)
+            self._queue.close(KILLED_SECONDS)
         self._logs.close()
 
     def _stopped_while_it_waited(self, job: _Job) -> bool:

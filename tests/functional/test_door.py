@@ -132,7 +132,7 @@ def test_a_training_job_is_checked_and_not_pretended(local_door: LocalDoor) -> N
     with pytest.raises(ClientError, match=r"ValidationException.*MaxWaitTimeInSeconds: is for managed spot training"):
         sagemaker.create_training_job(**request)
     del request["StoppingCondition"]["MaxWaitTimeInSeconds"]
-    with pytest.raises(ClientError, match=r"UnsupportedOperation.*does not run training jobs yet"):
+    with pytest.raises(ClientError, match=r"UnsupportedOperation.*there is nothing here to run training jobs with"):
         sagemaker.create_training_job(**request)
     with pytest.raises(ClientError, match=r"ValidationException.*Requested resource not found"):
         sagemaker.describe_training_job(TrainingJobName="job")
