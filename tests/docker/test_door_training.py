@@ -52,7 +52,11 @@ class Platform:
         self.sagemaker = self.client("sagemaker")
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, timeout=300, check=False)
+        # With slots of its own (`budget`): a test has two jobs at once, and those of others may want all there are.
+        environment = {**os.environ, "TMPDIR": str(self.folder)}
+        return subprocess.run(
+            argv, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
 
     def client(self, service: str) -> Any:
         return boto3.client(
