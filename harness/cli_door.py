@@ -11,7 +11,7 @@ state = click.option(
     type=click.Path(path_type=Path),
     default="runs/door",
     show_default=True,
-    help="Folder that the door keeps models, endpoints, buckets and its log in.",
+    help="Folder that the door keeps runs, models, endpoints, buckets and its log in.",
 )
 port = click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Port on the loopback interface; a free one unless given."
@@ -25,8 +25,8 @@ port = click.option(
 def up(state: Path, port: int, *, foreground: bool) -> None:
     """Start the local AWS door, unless it serves already, and print the environment that leads there.
 
-    SageMaker's hosting, InvokeEndpoint and, from moto, S3, STS, IAM, CloudWatch Logs and ECR, on one port of the
-    loopback interface. No AWS account, credentials or network are needed, and none of the user's own are used.
+    SageMaker's training and hosting, InvokeEndpoint and, from moto, S3, STS, IAM, CloudWatch Logs and ECR, on one port
+    of the loopback interface. No AWS account, credentials or network are needed, and none of the user's own are used.
 
     \b
     Examples:
@@ -50,7 +50,9 @@ def up(state: Path, port: int, *, foreground: bool) -> None:
 @click.command()
 @state
 def down(state: Path) -> None:
-    """Stop the door and its endpoints. They come up again with the next door, which has all buckets. Safe to repeat.
+    """Stop the door, its training jobs and its endpoints. Safe to repeat.
+
+    Jobs are Stopped and upload what they have. Endpoints come up again with the next door, which has all buckets.
 
     \b
     Examples:

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 CLIENT = Path(__file__).parent / "client"
 START_SECONDS = 30.0
-STOP_SECONDS = 90.0  # instances have 30 s for their end, and are stopped together
+STOP_SECONDS = 90.0  # jobs have 50 s for their end (`training_executor`), then instances, together, 30 s
 _TAIL = 15
 
 
 def serve(folder: StateFolder, port: int) -> None:
-    """Serve until a signal ends it; endpoints end with it then, and come up again with the next door."""
+    """Serve until a signal ends it. Training jobs are stopped then; endpoints end and come up with the next door."""
     from harness.api import Api
     from harness.budget import hold
     from harness.control_plane import ControlPlane
@@ -126,12 +126,12 @@ def up(folder: StateFolder, port: int) -> tuple[Door, bool]:
 
 
 def down(folder: StateFolder) -> bool:
-    """Stop the door of ``folder`` and its endpoints; whether there was one."""
+    """Stop the door of ``folder``, its jobs and its endpoints; whether there was one."""
     door = folder.door()
     if door is None:
         return False
     os.kill(door.pid, signal.SIGTERM)
-    deadline = Deadline(STOP_SECONDS, "waiting for the door to end its endpoints")
+    deadline = Deadline(STOP_SECONDS, "waiting for the door to end its jobs and endpoints")
     while folder.held():
         deadline.check(f"process {door.pid} still serves")
         time.sleep(0.02)
