@@ -16,6 +16,7 @@ from harness.record import is_held
 
 _HOST = re.compile(r"algo-[1-9]\d*")
 _EVERY = 0.1  # seconds between looks at files that grow
+_OF_THE_DOOR = Path("door", "runs")  # where the door keeps its runs, unless it was told to keep them elsewhere
 _FINAL = ("Completed", "Failed", "Stopped")
 
 
@@ -44,11 +45,13 @@ def log_lines(wanted: Wanted, runs: Path) -> Iterator[bytes]:
     Raises `BadInput` where there is no such run, host or endpoint, and `HarnessError` where a followed run was
     abandoned.
     """
-    folder = (runs / wanted.name).resolve()  # the newest run remains the one to follow when a newer begins
-    if (folder / "logs").is_dir():
-        _refuse_unknown_hosts(folder, wanted)
-        return _follow(folder, wanted) if wanted.follow else _at_rest(folder, wanted)
-    return _endpoint_lines(wanted, runs)
+    # Resolved, so that the newest run remains the one to follow when a newer begins.
+    folders = [(place / wanted.name).resolve() for place in (runs, runs / _OF_THE_DOOR)]
+    folder = next((each for each in folders if (each / "logs").is_dir()), None)
+    if folder is None:
+        return _endpoint_lines(wanted, runs)
+    _refuse_unknown_hosts(folder, wanted)
+    return _follow(folder, wanted) if wanted.follow else _at_rest(folder, wanted)
 
 
 def _refuse_unknown_hosts(folder: Path, wanted: Wanted) -> None:

@@ -92,6 +92,15 @@ def finish(record: RunRecord) -> None:
     record.finish(Outcome("Completed"), MetricReader([]))
 
 
+def test_jobs_of_the_door_are_found_by_their_names_too(place: Place) -> None:
+    run = place.folder / "runs/door/runs/mine"
+    (run / "logs").mkdir(parents=True)
+    (run / "request.json").write_text(json.dumps(REQUEST))
+    (run / "logs/algo-2.log").write_text("hello\n")
+
+    assert place.logs("mine", "algo-2") == (0, b"hello\n", "")
+
+
 def test_a_host_is_enough_to_see_its_bytes_in_the_latest_run(over: Place) -> None:
     assert over.logs("algo-1") == (0, b"one\ntwo \xff\r\nno end", "")
 
