@@ -150,13 +150,13 @@ def cloud_serve(
       harness cloud-serve --for 30m
       harness cloud-serve mnist-2026-11-23-01-01-30-544 --job mnist_job/job.toml --instance-type ml.m5.large
     """
-    from harness import promotion
+    from harness import promoted_endpoint
     from harness.job_file import read_job_file
 
     file = read_job_file(job, instance_type=instance_type, for_hosting=True)
-    folder, run = promotion.serve(file, runs, name, _terminal(yes=yes), Steps(), every=every)
+    folder, run = promoted_endpoint.serve(file, runs, name, _terminal(yes=yes), Steps(), every=every)
     if for_ is not None:
-        click.echo(promotion.remove_later(folder, run, for_), err=True)
+        click.echo(promoted_endpoint.remove_later(folder, run, for_), err=True)
 
 
 @click.command("cloud-clean")
@@ -169,18 +169,20 @@ def cloud_clean(name: str | None, runs: Path, region: str | None, after: float |
 
     Lists what else costs or remains. Safe to run twice.
     """
-    from harness import cloud_facts, promotion
+    from harness import cloud_facts, promoted_endpoint
 
     time.sleep(after or 0)
-    for line in promotion.remove(runs, name, cloud_facts.region(region)):
+    for line in promoted_endpoint.remove(runs, name, cloud_facts.region(region)):
         click.echo(line)
 
 
 def list_cloud() -> None:
     """Jobs of the folder runs, and all endpoints of the region."""
-    from harness import cloud_facts, promotion
+    from harness import cloud_facts, promoted_endpoint
 
-    for line in list(promotion.listing(Path("runs"), cloud_facts.region(None))) or ["nothing is running on AWS"]:
+    for line in list(promoted_endpoint.listing(Path("runs"), cloud_facts.region(None))) or [
+        "nothing is running on AWS"
+    ]:
         click.echo(line)
 
 
@@ -199,7 +201,7 @@ def _plan(job_file: Path, hosts: int | None, hp: tuple[str, ...], instance_type:
 
 
 def _terminal(*, yes: bool) -> Any:
-    from harness.promotion import Terminal
+    from harness.consent import Terminal
 
     return Terminal(_ask if sys.stdin.isatty() else None, yes)
 

@@ -87,9 +87,9 @@ def invoke(
     """
     import json
 
-    from harness import local_hosting, promotion
+    from harness import local_hosting, promoted_endpoint
 
-    values, answer = (promotion.invoke if cloud else local_hosting.invoke)(
+    values, answer = (promoted_endpoint.invoke if cloud else local_hosting.invoke)(
         source,
         index=index,
         shape=shape,

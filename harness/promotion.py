@@ -1,33 +1,30 @@
-"""The face of promotion: what is asked before money is spent, what is shown meanwhile, and how it ended."""
+"""The face of a job on AWS: what is asked before money is spent, what is shown meanwhile, and how it ended."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness import cloud_facts, payload
+from harness import cloud_facts
 from harness.cloud_account import CloudAccount
 from harness.cloud_difference import SAME, differences
 from harness.cloud_errors import CloudFailed, Where, why_it_failed
-from harness.cloud_hosting import clean, deploy, wait_in_service
 from harness.cloud_planning import CloudPlan
-from harness.cloud_record import FINAL, REFUSED, SENT, CloudRecord, CloudRun, cloud_runs, find_run, read_status
+from harness.cloud_record import FINAL, REFUSED, CloudRecord, CloudRun, cloud_runs, find_run, read_status
 from harness.cloud_report import summary_lines
 from harness.cloud_sdk import ensure_sdk
 from harness.cloud_training import Watch, bring_home, send, watch
+from harness.consent import Terminal
 from harness.errors import BadInput
 from harness.job import JobFile, MetricDefinition
 from harness.metrics import MetricReader
 from harness.prices import HOUR
-from harness.process import start_detached
 from harness.record import make_run_folder, write_json
 from harness.report import Screen, metrics_text
-from harness.sdk_order import DEPLOY, FIT, order_of
+from harness.sdk_order import FIT, order_of
 from harness.steps import Printer, Steps
 
 STOP, DETACH, GO_ON = "s", "d", "g"
@@ -38,23 +35,6 @@ class WouldFail(BadInput):
     """The plan is certain to fail, and nobody said to send it anyway."""
 
     exit_code = 4
-
-
-@dataclass(frozen=True)
-class Terminal:
-    """``ask`` puts a question to the person at the terminal; None where there is no person."""
-
-    ask: Callable[[str], str] | None
-    yes: bool = False
-
-    def consent(self, question: str) -> None:
-        """Raises `BadInput` unless somebody says yes, or has said so before."""
-        if self.yes:
-            return
-        if self.ask is None:
-            raise BadInput("this costs money, and there is no terminal to ask at: say YES=1 (--yes) to go on")
-        if self.ask(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
-            raise BadInput("nothing was sent")
 
 
 def train(
@@ -217,111 +197,3 @@ def _outcome_lines(
     elif status == "Completed":
         yield "  no model.tar.gz was found in S3"
     yield f"  kept: {folder}"
-
-
-def serve(
-    file: JobFile, runs: Path, name: str | None, terminal: Terminal, steps: Steps, *, every: float
-) -> tuple[Path, CloudRun]:
-    """Host the model of a run on AWS, after asking. Raises `HarnessError`."""
-    folder, run = find_run(runs, name)
-    if file.hosting is None:
-        raise BadInput(f"{file.path}: no [hosting] table, so there is no code to host the model with; add one")
-    if run.endpoint_name:
-        raise BadInput(f"endpoint {run.endpoint_name} of this run is there; harness cloud-clean removes it")
-    if read_status(folder) != "Completed":
-        raise BadInput(f"{run.training_job_name} is {read_status(folder)}, not Completed: harness attach watches it")
-    prices = cloud_facts.read_prices()
-    price = prices.per_hour.get(file.hosting.instance_type)
-    per_hour = None if price is None else price * file.hosting.initial_instance_count
-    printer = Printer(sys.stderr, lambda: 80)
-    printer.line(
-        f"endpoint: {file.hosting.initial_instance_count} x {file.hosting.instance_type} in {run.region}, "
-        f"{_dollars(per_hour)} until it is removed"
-    )
-    terminal.consent("Start this endpoint on AWS?")
-    endpoint = f"{file.training.base_job_name}-{datetime.now(UTC):%Y-%m-%d-%H-%M-%S-%f}"[:63]
-    account = cloud_facts.account(file)
-    run = CloudRun(**{**vars(run), "endpoint_name": endpoint, "model_name": endpoint, "endpoint_per_hour": per_hour})
-    order = order_of(
-        file,
-        role=None if account.role == cloud_facts.EXECUTION_ROLE else account.role,
-        region=run.region,
-        uploads={},
-        actions=(DEPLOY,),
-        send=True,
-        training_job_name=run.training_job_name,
-        endpoint_name=endpoint,
-    )
-    where = Where(run.region, account.role)
-    with steps.step("making model and endpoint"):
-        deploy(ensure_sdk(), order, folder, run, where)
-    with steps.step(f"waiting for endpoint {endpoint}") as step:
-        wait_in_service(CloudAccount(where), run, step, every=every)
-    printer.line(f"InService: {endpoint}, {_dollars(per_hour)}")
-    printer.line("  next: make local-predict ENDPOINT=cloud, make cloud-clean")
-    return folder, run
-
-
-def remove_later(folder: Path, run: CloudRun, seconds: float) -> str:
-    """Start a process that outlives this shell and removes the endpoint; what it can and cannot do."""
-    log = folder / "logs" / "cloud-clean.log"
-    command = (str(Path(sys.executable).with_name("harness")), "cloud-clean", str(run.endpoint_name))
-    where = ("--runs", str(folder.parent), "--region", run.region, "--after", str(seconds))
-    started = start_detached((*command, *where), log)
-    return (
-        f"  in {seconds / 60:g} min process {started.pid} of this machine removes it (log: {log}). It outlives this "
-        "shell; it cannot if the machine is off then, or the credentials have expired: look with harness ps --cloud"
-    )
-
-
-def invoke(
-    source: Path,
-    *,
-    index: int | None,
-    shape: tuple[int, ...] | None,
-    endpoint_name: str | None,
-    content_type: str,
-    accept: str,
-    runs: Path = Path("runs"),
-) -> tuple[Any, Any]:
-    """Send ``source`` to an endpoint on AWS; the values sent and the answer. Raises `CloudFailed`."""
-    values = payload.read_input(source, shape=shape, index=index)
-    deployed = [run for _, run in cloud_runs(runs) if run.endpoint_name]
-    run = next((run for run in deployed if endpoint_name in (None, run.endpoint_name)), None)
-    known = endpoint_name or (run.endpoint_name if run else None)
-    if known is None:
-        raise BadInput("no endpoint on AWS: make cloud-serve makes one (harness cloud-serve)")
-    account = CloudAccount(Where(run.region if run else cloud_facts.region(None)))
-    body, answered = account.invoke(known, payload.as_body(values, content_type), content_type, accept)
-    return values, payload.read_answer(body, answered)
-
-
-def remove(runs: Path, name: str | None, region: str) -> Iterator[str]:
-    """What was removed, then what else costs or remains."""
-    account = CloudAccount(Where(region))
-    removed = list(clean(account, runs, name))
-    yield from removed or ["nothing of ours was there to remove"]
-    yield from listing(runs, region, account)
-    yield "inputs, code and archives remain in S3, under the default bucket sagemaker-REGION-ACCOUNT"
-
-
-def listing(runs: Path, region: str, account: CloudAccount | None = None) -> Iterator[str]:
-    """A line for each job of ours that runs, and for each endpoint of the region, with what it costs."""
-    account = account or CloudAccount(Where(region))
-    prices = cloud_facts.read_prices()
-    ours = set()
-    for folder, run in cloud_runs(runs):
-        ours.add(run.endpoint_name)
-        if run.region == region and run.state == SENT and read_status(folder) not in FINAL:
-            status = account.describe_job(run.training_job_name)["TrainingJobStatus"]
-            if status not in FINAL:
-                yield f"job {run.training_job_name}: {status}, {_dollars(run.per_hour)}"
-    for item in account.endpoints():
-        known = [(prices.per_hour.get(kind), count) for kind, count in account.instances_of(item["EndpointName"])]
-        cost = None if any(price is None for price, _ in known) else sum((price or 0) * count for price, count in known)
-        whose = "" if item["EndpointName"] in ours else " (not of these runs)"
-        yield f"endpoint {item['EndpointName']}: {item['EndpointStatus']}, {_dollars(cost)}{whose}"
-
-
-def _dollars(per_hour: float | None) -> str:
-    return "at a price that is not in the table" if per_hour is None else f"${per_hour:.3f} per hour"

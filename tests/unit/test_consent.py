@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.consent import Terminal
 from harness.errors import BadInput
-from harness.promotion import Terminal
 
 
 def answering(text: str) -> Callable[[str], str]:
