@@ -21,6 +21,7 @@ _GPU_TYPE = re.compile(r"ml\.(p|g)\d")
 _FIRST_WITH_HOROVOD, _LAST_WITH_HOROVOD = (1, 3, 1), (1, 13, 1)
 _AWS_IMAGE = re.compile(r"/pytorch-training:(?P<version>[0-9.]+)-(?P<kind>cpu|gpu)")
 _CURRENT_HOST = "current_host"
+_READS_BOOL = re.compile(r"\btype\s*=\s*bool\b")
 _ANCHORED = re.compile(r"(\(\?[a-zA-Z]+\)|\(\?:|\()*\^")
 
 
@@ -52,7 +53,7 @@ def before(job: TrainingJob, sources: Mapping[str, str], types: Mapping[str, Ins
         *without_horovod(job, sources),
         *_same_for_all_ranks(job, sources),
         *_anchored_metrics(job),
-        *_changed_arguments(job),
+        *_changed_arguments(job, sources),
     )
 
 
@@ -129,9 +130,14 @@ def _anchored_metrics(job: TrainingJob) -> Iterator[str]:
             )
 
 
-def _changed_arguments(job: TrainingJob) -> Iterator[str]:
+def _changed_arguments(job: TrainingJob, sources: Mapping[str, str]) -> Iterator[str]:
     # What the toolkit makes of them on the command line: sagemaker-training, mapping.py.
     for name, value in job.hyperparameters.items():
+        if value is False and any(map(_READS_BOOL.search, sources.values())):
+            yield (
+                f"hyperparameter {name!r} is false: the script is given the text 'False', which type=bool of argparse "
+                "reads as true; compare the text instead"
+            )
         if value is None:
             yield f"hyperparameter {name!r} is null: the script is given an empty argument"
         elif isinstance(value, Mapping):

@@ -46,13 +46,22 @@ def _job(command: Command) -> Command:
 @_job
 @_runs
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option("--offline", is_flag=True, help="Ask AWS nothing, although there are credentials.")
 def plan(
-    job_file: Path, hosts: int | None, hp: tuple[str, ...], instance_type: str | None, runs: Path, *, as_json: bool
+    job_file: Path,
+    hosts: int | None,
+    hp: tuple[str, ...],
+    instance_type: str | None,
+    runs: Path,
+    *,
+    as_json: bool,
+    offline: bool,
 ) -> None:
     """Show what promoting JOB_FILE to AWS would send, how that differs from the local run, its cost and obstacles.
 
-    Sends nothing, and needs neither AWS settings nor a docker engine. The requests are made by the SageMaker SDK
-    itself, in an environment of its own that is made on first use.
+    Changes nothing, and needs neither AWS settings nor a docker engine. The requests are made by the SageMaker SDK
+    itself, in an environment of its own that is made on first use. Where there are credentials, AWS is asked about
+    role, permissions, quotas, prices and buckets.
     Exit code: 0; 2 bad input; 4 when something would certainly fail.
 
     \b
@@ -63,7 +72,7 @@ def plan(
     from harness.cloud_report import plan_document, plan_lines
     from harness.record import json_text
 
-    made = _plan(job_file, hosts, hp, instance_type, runs)
+    made = _plan(job_file, hosts, hp, instance_type, runs, offline=offline)
     if as_json:
         click.echo(json_text(plan_document(made)))
     else:
@@ -186,7 +195,15 @@ def list_cloud() -> None:
         click.echo(line)
 
 
-def _plan(job_file: Path, hosts: int | None, hp: tuple[str, ...], instance_type: str | None, runs: Path) -> Any:
+def _plan(
+    job_file: Path,
+    hosts: int | None,
+    hp: tuple[str, ...],
+    instance_type: str | None,
+    runs: Path,
+    *,
+    offline: bool = False,
+) -> Any:
     from harness.cloud_planning import make_plan
     from harness.job_file import read_job_file
 
@@ -197,7 +214,7 @@ def _plan(job_file: Path, hosts: int | None, hp: tuple[str, ...], instance_type:
         instance_type=instance_type,
         lenient=True,  # what no local host plays, AWS does
     )
-    return make_plan(file, runs, Steps())
+    return make_plan(file, runs, Steps(), offline=offline)
 
 
 def _terminal(*, yes: bool) -> Any:

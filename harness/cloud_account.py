@@ -21,6 +21,23 @@ TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 _HOST = re.compile(r"(algo-\d+)")
 
 
+@contextmanager
+def told(where: Where) -> Iterator[None]:
+    """What botocore raises in the block becomes `CloudFailed`, in one line."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        answer = error.response["Error"]
+        message, code = answer.get("Message", str(error)), answer.get("Code", "")
+        found = AwsError(type(error).__name__, message, code, error.operation_name)
+        raise CloudFailed(found, explain(found, where)) from error
+    except BotoCoreError as error:
+        found = AwsError(type(error).__name__, str(error))
+        raise CloudFailed(found, explain(found, where)) from error
+
+
 class CloudAccount:
     """Every method raises `CloudFailed`, in one line."""
 
@@ -28,31 +45,31 @@ class CloudAccount:
         import boto3
 
         self.where = where
-        with self._told():
+        with told(self.where):
             self._session = boto3.Session(region_name=where.region)
             self._sagemaker = self._session.client("sagemaker")
 
     def describe_job(self, name: str) -> dict[str, Any]:
-        with self._told():
+        with told(self.where):
             return _plain(self._sagemaker.describe_training_job(TrainingJobName=name))
 
     def stop_job(self, name: str) -> None:
-        with self._told():
+        with told(self.where):
             self._sagemaker.stop_training_job(TrainingJobName=name)
 
     def describe_endpoint(self, name: str) -> dict[str, Any]:
-        with self._told():
+        with told(self.where):
             return _plain(self._sagemaker.describe_endpoint(EndpointName=name))
 
     def endpoints(self) -> list[dict[str, Any]]:
         """Those of the region, whoever made them."""
-        with self._told():
+        with told(self.where):
             pages = self._sagemaker.get_paginator("list_endpoints").paginate()
             return [item for page in pages for item in page["Endpoints"]]
 
     def instances_of(self, endpoint_name: str) -> list[tuple[str, int]]:
         """(instance type, count) of each variant of an endpoint."""
-        with self._told():
+        with told(self.where):
             config = self._sagemaker.describe_endpoint(EndpointName=endpoint_name)["EndpointConfigName"]
             variants = self._sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
         return [(each.get("InstanceType", ""), each.get("InitialInstanceCount", 0)) for each in variants]
@@ -61,7 +78,7 @@ class CloudAccount:
         """Delete the 'endpoint', 'endpoint_config' or 'model' ``name``; false where it is gone already."""
         argument = {"endpoint": "EndpointName", "endpoint_config": "EndpointConfigName", "model": "ModelName"}[kind]
         try:
-            with self._told():
+            with told(self.where):
                 getattr(self._sagemaker, f"delete_{kind}")(**{argument: name})
         except CloudFailed as error:
             if error.error.is_unknown_name:
@@ -71,7 +88,7 @@ class CloudAccount:
 
     def invoke(self, endpoint_name: str, body: bytes, content_type: str, accept: str) -> tuple[bytes, str]:
         """The answer and its content type."""
-        with self._told():
+        with told(self.where):
             answer = self._session.client("sagemaker-runtime").invoke_endpoint(
                 EndpointName=endpoint_name, Body=body, ContentType=content_type, Accept=accept
             )
@@ -81,7 +98,7 @@ class CloudAccount:
         """The object at an s3:// URI into the file ``to``; false where there is none."""
         place = urlsplit(uri)
         try:
-            with self._told():
+            with told(self.where):
                 self._session.client("s3").download_file(place.netloc, place.path.lstrip("/"), str(to))
         except CloudFailed as error:
             if error.error.code in ("404", "NoSuchKey", "NotFound"):
@@ -90,32 +107,17 @@ class CloudAccount:
         return True
 
     def log_reader(self, name: str) -> JobLogs:
-        with self._told():
-            return JobLogs(self._session.client("logs"), name, self._told)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            yield
-        except ClientError as error:
-            answer = error.response["Error"]
-            found = AwsError(type(error).__name__, answer.get("Message", str(error)), answer.get("Code", ""))
-            found = AwsError(found.kind, found.message, found.code, error.operation_name)
-            raise CloudFailed(found, explain(found, self.where)) from error
-        except BotoCoreError as error:
-            found = AwsError(type(error).__name__, str(error))
-            raise CloudFailed(found, explain(found, self.where)) from error
+        with told(self.where):
+            return JobLogs(self._session.client("logs"), name, self.where)
 
 
 class JobLogs:
     """Reads what hosts of a job printed, each line once, from the first one on."""
 
-    def __init__(self, client: Any, name: str, told: Any) -> None:
+    def __init__(self, client: Any, name: str, where: Where) -> None:
         self._client = client
         self._name = name
-        self._told = told
+        self._where = where
         self._tokens: dict[str, str] = {}
 
     def read(self) -> Iterator[tuple[str, list[Line]]]:
@@ -131,7 +133,7 @@ class JobLogs:
         token: dict[str, str] = {}
         while True:
             try:
-                with self._told():
+                with told(self._where):
                     page = self._client.describe_log_streams(
                         logGroupName=TRAINING_LOGS, logStreamNamePrefix=f"{self._name}/", **token
                     )
@@ -146,7 +148,7 @@ class JobLogs:
 
     def _page(self, stream: str) -> list[Line]:
         token = {"nextToken": self._tokens[stream]} if stream in self._tokens else {}
-        with self._told():
+        with told(self._where):
             page = self._client.get_log_events(
                 logGroupName=TRAINING_LOGS, logStreamName=stream, startFromHead=True, **token
             )

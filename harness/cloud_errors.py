@@ -13,6 +13,16 @@ from harness.errors import HarnessError
 
 EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 EXPIRED_KINDS = frozenset({"TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError"})
+NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"})
+UNKNOWN_CODES = frozenset(
+    {
+        "AuthFailure",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
 UNREACHED_KINDS = frozenset(
     {
         "ConnectTimeoutError",
@@ -49,6 +59,11 @@ class AwsError:
     @property
     def is_lost_connection(self) -> bool:
         return self.kind in UNREACHED_KINDS
+
+    @property
+    def is_of_caller(self) -> bool:
+        """Whether these credentials are refused, whatever is asked with them."""
+        return self.code in EXPIRED_CODES | UNKNOWN_CODES or self.kind in EXPIRED_KINDS | NO_CREDENTIALS
 
     @property
     def is_unknown_name(self) -> bool:
@@ -95,7 +110,7 @@ class _Case:
 _CASES = (  # the first that matches tells
     _Case(
         "no AWS credentials: run aws configure, or name a profile with AWS_PROFILE",
-        kinds=frozenset({"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}),
+        kinds=NO_CREDENTIALS,
     ),
     _Case(
         "the AWS credentials have expired: log in again (aws sso login, or fresh keys)",
@@ -106,15 +121,7 @@ _CASES = (  # the first that matches tells
     _Case(
         "AWS does not know these credentials in {region}: check aws sts get-caller-identity, the profile, and whether "
         "the account has the region switched on",
-        codes=frozenset(
-            {
-                "AuthFailure",
-                "InvalidAccessKeyId",
-                "InvalidClientTokenId",
-                "SignatureDoesNotMatch",
-                "UnrecognizedClientException",
-            }
-        ),
+        codes=UNKNOWN_CODES,
     ),
     _Case(
         "no region is set: name one with AWS_DEFAULT_REGION=us-west-2, or in the profile",

@@ -19,7 +19,7 @@ from harness.sdk_order import Upload, without_words
 GIB = 2**30
 WAY_OUT = "ml.g4dn.xlarge"
 # Types with disks of their own, which a job gets whatever its volume_size says (SDK v2, estimator.py, volume_size).
-_OWN_DISK = re.compile(r"ml\.(g4dn|g5|g6|g6e|p3dn|p4d|p4de|p5)\.")
+OWN_DISK = re.compile(r"ml\.(g4dn|g5|g6|g6e|p3dn|p4d|p4de|p5)\.")
 _IMPORTS_HOROVOD_AT_ONCE = re.compile(r"^(import|from)\s+horovod\b", re.MULTILINE)
 
 
@@ -54,7 +54,10 @@ class LocalRun:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is known before anything is sent. ``sdk_error`` is why the SDK would not make the requests."""
+    """All that is known before anything is sent.
+
+    ``sdk_error`` is why the SDK would not make the requests; ``said_by_aws`` is of `harness.cloud_seen`.
+    """
 
     file: JobFile
     sources: Mapping[str, str]
@@ -64,6 +67,7 @@ class Facts:
     account: Account
     local_run: LocalRun | None
     sdk_error: str | None = None
+    said_by_aws: tuple[Finding, ...] = ()
 
 
 def findings(facts: Facts) -> tuple[Finding, ...]:
@@ -74,6 +78,7 @@ def findings(facts: Facts) -> tuple[Finding, ...]:
         *_python(facts),
         *_data(facts),
         *_account(facts.account),
+        *facts.said_by_aws,
         *_local_run(facts.local_run, facts.file),
     )
     return tuple(sorted(found, key=lambda each: not each.certain))
@@ -94,7 +99,9 @@ def _job(facts: Facts) -> Iterator[Finding]:
     at_once = any(map(_IMPORTS_HOROVOD_AT_ONCE.search, facts.sources.values()))
     for text in advice.before(job, facts.sources, facts.types):
         yield Finding(text, text in without and at_once)
+    yield from _image_elsewhere("image_uri", job.image_uri)
     hosting = facts.file.hosting
+    yield from _image_elsewhere("hosting.image_uri", hosting.image_uri if hosting else None)
     kinds = {*job.instance_types, *((hosting.instance_type,) if hosting else ())}
     gone = sorted(name for name in kinds if name in facts.types and facts.types[name].retired)
     if gone:
@@ -106,6 +113,17 @@ def _job(facts: Facts) -> Iterator[Finding]:
         for name in sorted(kinds)
         if name not in facts.types
     )
+
+
+def _image_elsewhere(name: str, uri: str | None) -> Iterator[Finding]:
+    """A name without a registry, as docker reads names, is no image that AWS could pull."""
+    host, slash, _ = (uri or "").partition("/")
+    if uri and not (slash and ("." in host or ":" in host)):
+        yield Finding(
+            f"{name} {uri!r} is an image of this machine, and AWS takes one from ECR: harness push {uri} sends it "
+            "there and says its name",
+            True,
+        )
 
 
 def _python(facts: Facts) -> Iterator[Finding]:
@@ -127,7 +145,7 @@ def _data(facts: Facts) -> Iterator[Finding]:
         if channel.name in facts.uploads and (channel.input_mode or job.input_mode) == "File"
     ]
     size, volume = sum(downloaded), job.volume_size * GIB
-    if size > volume and not all(map(_OWN_DISK.match, job.instance_types)):
+    if size > volume and not all(map(OWN_DISK.match, job.instance_types)):
         yield Finding(
             f"the inputs are {size / GIB:.1f} GiB and volume_size is {job.volume_size}: hosts cannot hold them; "
             f"set volume_size = {int(size / GIB * 1.2) + 1} or input_mode = 'FastFile'",

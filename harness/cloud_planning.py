@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from harness import cloud_facts
 from harness.cloud_difference import Difference, differences
+from harness.cloud_errors import CloudFailed
+from harness.cloud_look import look
 from harness.cloud_plan import Account, Facts, Finding, LocalRun, findings
 from harness.cloud_sdk import SdkRefused, carry_out, ensure_sdk
+from harness.cloud_seen import ENDPOINT, TRAINING, Seen, findings_of
 from harness.describe import REGION, create_training_job_request
 from harness.job import JobFile, encoded_hyperparameters
 from harness.machine import read_catalogue
@@ -23,7 +27,10 @@ from harness.steps import Steps
 
 @dataclass(frozen=True)
 class CloudPlan:
-    """All that is shown before anything is sent. ``requests`` are {operation, parameters}, in order."""
+    """All that is shown before anything is sent. ``requests`` are {operation, parameters}, in order.
+
+    ``seen`` is what AWS was asked; None where it was not, for the reason ``unseen``.
+    """
 
     file: JobFile
     region: str
@@ -36,14 +43,28 @@ class CloudPlan:
     estimate: Estimate
     prices: Prices
     findings: tuple[Finding, ...]
+    seen: Seen | None = None
+    unseen: str = ""
 
     @property
     def would_fail(self) -> bool:
         return any(finding.certain for finding in self.findings)
 
 
-def make_plan(file: JobFile, runs: Path, steps: Steps) -> CloudPlan:
-    """The plan of ``file``; needs neither AWS settings nor an engine. Raises `HarnessError`."""
+@dataclass(frozen=True)
+class Look:
+    """What came of looking at the account: what was seen, or why nothing was, and the obstacles in it."""
+
+    seen: Seen | None = None
+    unseen: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+def make_plan(file: JobFile, runs: Path, steps: Steps, *, offline: bool = False) -> CloudPlan:
+    """The plan of ``file``; needs neither AWS settings nor an engine. Raises `HarnessError`.
+
+    Where there are credentials, AWS is asked what it would say, unless ``offline``; nothing there is changed.
+    """
     job = file.training
     python = ensure_sdk()
     account = cloud_facts.account(file)
@@ -59,9 +80,10 @@ def make_plan(file: JobFile, runs: Path, steps: Steps) -> CloudPlan:
             requests = tuple(carry_out(python, order)["requests"])
         except SdkRefused as error:
             refusal, step.ok = f"{error.error['kind']}: {error}", False
+    looked = look_at(file, account, steps, offline=offline)
     local_request = _local_request(file, run)
     types = {**read_catalogue(), **file.instance_types}
-    prices = cloud_facts.read_prices()
+    prices = (live_prices(file, looked.seen, region) if looked.seen else None) or cloud_facts.read_prices()
     facts = Facts(
         file=file,
         sources=python_sources(job),
@@ -71,6 +93,7 @@ def make_plan(file: JobFile, runs: Path, steps: Steps) -> CloudPlan:
         account=account,
         local_run=run,
         sdk_error=refusal,
+        said_by_aws=looked.findings,
     )
     return CloudPlan(
         file=file,
@@ -84,7 +107,36 @@ def make_plan(file: JobFile, runs: Path, steps: Steps) -> CloudPlan:
         estimate=estimate(job, file.hosting, prices, measured_seconds(file, run)),
         prices=prices,
         findings=findings(facts),
+        seen=looked.seen,
+        unseen=looked.unseen,
     )
+
+
+def look_at(file: JobFile, account: Account, steps: Steps, *, offline: bool) -> Look:
+    """Ask AWS what it would say, where this machine's settings allow it."""
+    if offline or not account.credentials or not account.region:
+        return Look(unseen="it was not to be asked" if offline else "there are no credentials, or no region")
+    role = None if account.role == cloud_facts.EXECUTION_ROLE else account.role
+    with steps.step("asking AWS about the account, changing nothing") as step:
+        try:
+            seen = look(file.training, file.hosting, region=account.region, role=role)
+        except CloudFailed as error:
+            step.ok = False
+            return Look(unseen=str(error), findings=(Finding(str(error), True),) if error.error.is_of_caller else ())
+    return Look(seen, findings=findings_of(seen, file.training, file.hosting, account.region))
+
+
+def live_prices(file: JobFile, seen: Seen, region: str) -> Prices | None:
+    """Today's prices, None unless all that the job needs are known."""
+    by_use: dict[str, dict[str, float]] = {TRAINING: {}, ENDPOINT: {}}
+    for (kind, use), price in (seen.prices or {}).items():
+        by_use[use][kind] = price
+    wanted = {(kind, TRAINING) for kind in file.training.instance_types}
+    wanted |= {(file.hosting.instance_type, ENDPOINT)} if file.hosting else set()
+    if not wanted <= set(seen.prices or {}):
+        return None
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    return Prices(by_use[TRAINING], (region,), "AWS's price list, as it is now", today, by_use[ENDPOINT])
 
 
 def measured_seconds(file: JobFile, run: LocalRun | None) -> float | None:

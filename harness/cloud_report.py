@@ -61,6 +61,8 @@ def plan_document(plan: CloudPlan) -> dict[str, Any]:
             "PricesOf": plan.prices.date,
         },
         "Obstacles": [{"Text": each.text, "Certain": each.certain} for each in plan.findings],
+        "AskedAs": plan.seen.caller if plan.seen else None,
+        "NotAsked": dict(plan.seen.not_asked) if plan.seen else plan.unseen,
     }
 
 
@@ -97,14 +99,17 @@ def _estimate_lines(plan: CloudPlan) -> Iterator[str]:
 
 
 def finding_lines(plan: CloudPlan) -> Iterator[str]:
-    if not plan.findings:
-        yield "Obstacles: none known. Quotas, capacity and permissions are AWS's to know."
-        return
     certain = sum(each.certain for each in plan.findings)
-    yield f"Obstacles: {len(plan.findings)}, of which {certain} would certainly end it"
+    counted = f"{len(plan.findings)}, of which {certain} would certainly end it" if plan.findings else "none known"
+    yield f"Obstacles: {counted}"
     for each in plan.findings:
         yield f"  {'✗' if each.certain else '!'} {each.text}"
-    yield "  Quotas, capacity and permissions are AWS's to know: nothing has been asked of it."
+    if plan.seen is None:
+        yield f"  Role, permissions, quotas and capacity are AWS's to know, and it has not been asked: {plan.unseen}"
+        return
+    yield f"  AWS was asked as {plan.seen.caller}; nothing there was changed. Capacity shows when the job starts."
+    if plan.seen.not_asked:
+        yield "  It did not tell " + ", ".join(f"{what} ({why})" for what, why in plan.seen.not_asked.items())
 
 
 def _size(count: int) -> str:

@@ -13,12 +13,20 @@ HOUR = 3600
 
 @dataclass(frozen=True)
 class Prices:
-    """On-demand prices in US dollars per hour of one instance, in ``regions`` alike."""
+    """On-demand prices in US dollars per hour of one instance, in ``regions`` alike.
+
+    ``endpoint_per_hour`` are those of endpoints, where they are told apart from those of training.
+    """
 
     per_hour: Mapping[str, float]
     regions: tuple[str, ...]
     source: str
     date: str
+    endpoint_per_hour: Mapping[str, float] | None = None
+
+    def of_endpoint(self, instance_type: str) -> float | None:
+        known = self.per_hour if self.endpoint_per_hour is None else self.endpoint_per_hour
+        return known.get(instance_type)
 
 
 @dataclass(frozen=True)
@@ -52,13 +60,15 @@ def cost_per_hour(job: TrainingJob, prices: Prices) -> float | None:
 def estimate(job: TrainingJob, hosting: Hosting | None, prices: Prices, measured_seconds: float | None) -> Estimate:
     """Training time is what is billed; neither storage, nor requests, nor a discount for spot is in it."""
     per_hour = cost_per_hour(job, prices)
-    endpoint = prices.per_hour.get(hosting.instance_type) if hosting else None
-    types = {*job.instance_types, *((hosting.instance_type,) if hosting else ())}
+    endpoint = prices.of_endpoint(hosting.instance_type) if hosting else None
+    missing = {name for name in job.instance_types if name not in prices.per_hour}
+    if hosting and endpoint is None:
+        missing.add(hosting.instance_type)
     return Estimate(
         per_hour=per_hour,
         ceiling=None if per_hour is None else per_hour * job.max_run / HOUR,
         measured=None if per_hour is None or measured_seconds is None else per_hour * measured_seconds / HOUR,
         measured_seconds=measured_seconds,
         endpoint_per_hour=None if endpoint is None or hosting is None else endpoint * hosting.initial_instance_count,
-        missing=tuple(sorted(name for name in types if name not in prices.per_hour)),
+        missing=tuple(sorted(missing)),
     )

@@ -12,6 +12,7 @@ from harness import cloud_facts, payload
 from harness.cloud_account import CloudAccount
 from harness.cloud_errors import Where
 from harness.cloud_hosting import clean, deploy, wait_in_service
+from harness.cloud_look import endpoint_price
 from harness.cloud_record import FINAL, SENT, CloudRun, cloud_runs, find_run, read_status
 from harness.cloud_sdk import ensure_sdk
 from harness.consent import Terminal
@@ -33,8 +34,8 @@ def serve(
         raise BadInput(f"endpoint {run.endpoint_name} of this run is there; harness cloud-clean removes it")
     if read_status(folder) != "Completed":
         raise BadInput(f"{run.training_job_name} is {read_status(folder)}, not Completed: harness attach watches it")
-    prices = cloud_facts.read_prices()
-    price = prices.per_hour.get(file.hosting.instance_type)
+    kind = file.hosting.instance_type
+    price = endpoint_price(kind, run.region) or cloud_facts.read_prices().of_endpoint(kind)
     per_hour = None if price is None else price * file.hosting.initial_instance_count
     printer = Printer(sys.stderr, lambda: 80)
     printer.line(

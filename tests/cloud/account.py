@@ -23,6 +23,8 @@ import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from tests.cloud.asked import ROLE_NAME, Answers, trust
+
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-west-2"}
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 LOGS = "/aws/sagemaker/TrainingJobs"
@@ -51,6 +53,7 @@ class Account:
         self.requests: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.on_create: Callable[[str], None] = self.hosts_that_train
         self.always: dict[str, dict[str, Any]] = {}  # members of every answer to an operation
+        self.answers = Answers()
         self._wanted: dict[str, deque[Refusal | dict[str, Any]]] = defaultdict(deque)
         self._stopped: set[str] = set()
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -61,6 +64,8 @@ class Account:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.client("s3").list_buckets()
         self._reset()
+        self.client("iam").create_role(RoleName=ROLE_NAME, AssumeRolePolicyDocument=trust())
+        self.operations.clear()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -76,15 +81,21 @@ class Account:
         self.operations.clear()
 
     @property
+    def changes(self) -> list[str]:
+        """Those of ``operations`` that change something there."""
+        reads = ("Describe", "Get", "List", "Simulate", "s3:GET", "s3:HEAD")
+        return [each for each in self.operations if not each.startswith(reads)]
+
+    @property
     def settings(self) -> dict[str, str]:
         """What a command needs to find this account and no other."""
         return {**KEYS, "AWS_ENDPOINT_URL": self.url, "SAGEMAKER_ROLE": ROLE, "AWS_MAX_ATTEMPTS": "1"}
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str = "us-west-2") -> Any:
         return boto3.client(
             service,
             endpoint_url=self.url,
-            region_name="us-west-2",
+            region_name=region,
             aws_access_key_id="test",
             aws_secret_access_key="test",  # noqa: S106
         )
@@ -143,6 +154,13 @@ class Account:
             self._stopped.add(json.loads(body)["TrainingJobName"])
             start("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
             return [b"{}"]
+        try:
+            answered = self.answers.to(operation, body)
+        except PermissionError:
+            return refuse(Refusal("AccessDeniedException", "not authorized"), environ, start)
+        if answered:
+            start("200 OK", [("Content-Type", answered[0])])
+            return [answered[1]]
         return self._answer(operation, wanted or self.always.get(operation, {}), environ, start, body)
 
     def _answer(

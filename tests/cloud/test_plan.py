@@ -19,6 +19,7 @@ SETTINGS = {
     "AWS_SECRET_ACCESS_KEY": "none",
     "AWS_DEFAULT_REGION": "eu-west-1",
     "SAGEMAKER_ROLE": ROLE,
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # nobody is there
 }
 
 

@@ -107,7 +107,7 @@ def test_nothing_is_sent_without_consent(place: Place, account: Account) -> None
 
     assert ran.exit_code == 2, ran
     assert "there is no terminal to ask at: say YES=1 (--yes)" in ran.stderr, ran
-    assert account.operations == []
+    assert account.changes == []
     assert not (place.folder / "runs").exists()
 
 
@@ -119,7 +119,7 @@ def test_what_would_certainly_fail_is_not_sent_unless_told(place: Place, account
     assert ran.exit_code == 4, ran
     assert "harness: no role for the job: name one with SAGEMAKER_ROLE" in ran.stderr, ran
     assert "--anyway" in ran.stderr, ran
-    assert account.operations == []
+    assert account.changes == []
 
 
 def test_without_aws_settings_it_says_all_that_is_missing(place: Place) -> None:
@@ -156,12 +156,24 @@ def test_a_second_job_of_the_same_file_is_refused_with_the_running_ones_name(pla
         ),
         ("GetCallerIdentity", Refusal("ExpiredToken", "The security token is expired", 403), "have expired: log in"),
         ("s3:HEAD", Refusal("403", "Forbidden", 403), "the bucket is another account's"),
+        (
+            "CreateTrainingJob",
+            Refusal("ValidationException", "CapacityError: Unable to provision requested ML compute capacity."),
+            "AWS has no such instances free in us-west-2: try later",
+        ),
+        (
+            "CreateTrainingJob",
+            Refusal("ValidationException", "Cannot find repository: the image does not exist in the registry."),
+            "AWS cannot find the image in us-west-2: check image_uri",
+        ),
     ],
-    ids=["quota", "role", "expired", "bucket"],
+    ids=["quota", "role", "expired", "bucket", "capacity", "image"],
 )
 def test_a_refusal_is_one_line_and_the_run_folder_holds_what_is_known(
     place: Place, account: Account, operation: str, refusal: Refusal, line: str
 ) -> None:
+    if operation != "CreateTrainingJob":
+        account.wants(operation, {})  # while it is planned all is well
     account.wants(operation, refusal)
 
     ran = place.harness("promote", "job.toml", "--yes", **account.settings)

@@ -210,3 +210,12 @@ def test_an_image_of_aws_is_judged_by_its_tag_and_any_other_not_at_all() -> None
 )
 def test_a_hyperparameter_that_arrives_changed_is_told(value: Any, said: str) -> None:
     assert advice(hyperparameters={"h": value, "epochs": 6, "name": "x", "flag": True}) == [said]
+
+
+def test_a_false_that_argparse_would_read_as_true_is_told() -> None:
+    script = "parser.add_argument('--fast', type=bool)\n"
+
+    (said,) = advice(script, hyperparameters={"fast": False, "slow": True})
+
+    assert "hyperparameter 'fast' is false" in said
+    assert advice("parser.add_argument('--fast')\n", hyperparameters={"fast": False}) == []

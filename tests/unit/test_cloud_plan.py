@@ -124,6 +124,13 @@ def test_an_image_of_the_users_own_has_what_it_has() -> None:
     assert findings(facts(own, sources={"mnist.py": "match 1:\n    case _: pass\nimport lightning\n"})) == ()
 
 
+def test_an_image_that_is_only_here_must_be_pushed_first() -> None:
+    found = the_one(facts({"image_uri": "my-image:1"}))
+
+    assert "harness push my-image:1" in found.text
+    assert found.certain
+
+
 def test_a_package_that_is_neither_in_the_image_nor_in_the_requirements_is_named() -> None:
     source = {"mnist.py": "import lightning\n"}
 
