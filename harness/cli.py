@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from harness import cli_cloud, cli_door, cli_hosting
+from harness import cli_cloud, cli_door, cli_fail, cli_hosting
 from harness.cli_durations import all_seconds, seconds
 from harness.cli_options import parse_hyperparameters
 from harness.cli_stop import stop
@@ -278,7 +278,7 @@ def doctor(*, as_json: bool) -> None:
 main.add_command(cli_door.up)
 main.add_command(cli_door.down)
 main.add_command(cli_door.execute)
-for command in cli_cloud.COMMANDS:
+for command in (*cli_cloud.COMMANDS, *cli_fail.COMMANDS):
     main.add_command(command)
 main.add_command(cli_hosting.serve)
 main.add_command(cli_hosting.invoke)

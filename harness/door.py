@@ -43,6 +43,7 @@ def serve(folder: StateFolder, port: int) -> None:
     from harness.moto_services import MotoServices
     from harness.s3_objects import s3_client
     from harness.training_executor import Executor
+    from harness.wanted_answers import WantedAnswers
 
     with folder.locked():
         own = servers_own(os.environ, str(folder.path))
@@ -50,8 +51,9 @@ def serve(folder: StateFolder, port: int) -> None:
         os.environ.update(own)
         services = MotoServices()
         buckets = KeptBuckets(folder.path / "s3", services)
+        wanted = WantedAnswers(folder.path)
         try:
-            server = Server(lambda request: api.handle(request), port)
+            server = Server(lambda request: wanted.answer(request, api.handle), port)
         except OSError as error:
             raise BadInput(f"port {port}: {error.strerror}; name another one, or none for any free one") from error
         instances, runs = DockerInstances(connect, own_image, folder.door_id()), folder.path / "runs"
