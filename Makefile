@@ -8,6 +8,7 @@ INSTANCE_TYPE ?=
 YES ?=
 ANYWAY ?=
 FOR ?=
+IMAGE ?=
 INDEX ?= 0
 INPUT ?=
 ENDPOINT ?=
@@ -16,7 +17,7 @@ BIN := .venv/bin
 IMAGES := mnist_job/data/MNIST/raw/t10k-images-idx3-ubyte
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data local-train local-serve local-predict local-stop up down cloud-plan cloud-train cloud-serve cloud-clean docs test reliability bench doctor clean environment
+.PHONY: help setup data local-train local-serve local-predict local-stop up down cloud-plan cloud-train cloud-push cloud-serve cloud-clean docs test reliability bench doctor clean environment
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +57,9 @@ cloud-plan: environment $(if $(filter mnist_job/job.toml,$(JOB)),data) ## show w
 
 cloud-train: environment $(if $(filter mnist_job/job.toml,$(JOB)),data) ## train on AWS; costs money, and asks first (YES=1 does not): INSTANCE_TYPE=ml.g4dn.xlarge
 	@$(BIN)/harness promote $(PROMOTED) $(if $(YES),--yes) $(if $(ANYWAY),--anyway)
+
+cloud-push: environment ## send IMAGE=my-image:1 (or the image of the hosts) to ECR, for jobs with an image_uri: YES=1
+	@$(BIN)/harness push $(IMAGE) $(if $(YES),--yes)
 
 cloud-serve: environment ## host the model that was trained last on AWS; costs money until cloud-clean, and asks: FOR=30m YES=1
 	@$(BIN)/harness cloud-serve --job $(JOB) $(if $(INSTANCE_TYPE),--instance-type $(INSTANCE_TYPE)) $(if $(FOR),--for $(FOR)) $(if $(YES),--yes)

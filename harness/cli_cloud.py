@@ -185,6 +185,34 @@ def cloud_clean(name: str | None, runs: Path, region: str | None, after: float |
         click.echo(line)
 
 
+@click.command()
+@click.argument("image", required=False)
+@_region
+@_yes
+def push(image: str | None, region: str | None, *, yes: bool) -> None:
+    """Send IMAGE of the engine, or the harness's own, to ECR, and print the image_uri that it has there.
+
+    For jobs that shall run the very same container on AWS. The repository has the image's name; where there is none,
+    it asks before making it.
+
+    \b
+    Examples:
+      harness push
+      harness push my-image:1 --yes
+    """
+    from harness import cloud_facts, image_push
+    from harness.ecr import Ecr
+    from harness.engine import ensure_engine
+    from harness.image_build import ensure_image
+
+    steps = Steps()
+    ecr = Ecr(cloud_facts.region(region))
+    client = ensure_engine(steps)
+    uri = image_push.push(client, image or ensure_image(client, steps), ecr, _terminal(yes=yes).consent, steps)
+    click.echo(f'  next: image_uri = "{uri}" in the job file', err=True)
+    click.echo(uri)
+
+
 def list_cloud() -> None:
     """Jobs of the folder runs, and all endpoints of the region."""
     from harness import cloud_facts, promoted_endpoint
@@ -233,4 +261,4 @@ def _end(description: dict[str, Any]) -> None:
     sys.exit(EXIT_CODES.get(description["TrainingJobStatus"], NOT_OVER))
 
 
-COMMANDS = (plan, promote, attach, cloud_serve, cloud_clean)
+COMMANDS = (plan, promote, attach, cloud_serve, cloud_clean, push)

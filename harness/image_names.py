@@ -24,6 +24,14 @@ def is_aws_pytorch(image: str) -> bool:
     return found is not None and found["name"] in _PYTORCH
 
 
+def place_in_ecr(image: str) -> tuple[str, str]:
+    """(repository, tag) that ``image`` has in ECR: its own, without the registry that it may be named after."""
+    host, slash, rest = image.partition("/")
+    name = rest if slash and ("." in host or ":" in host or host == "localhost") else image
+    repository, _, tag = name.partition("@")[0].partition(":")
+    return repository, tag or "latest"
+
+
 def how_to_map(image: str) -> str:
     """What a user can do about ``image`` when the engine does not have it."""
     found = _AWS.fullmatch(image)

@@ -229,3 +229,16 @@ def test_a_shell_is_told_the_same() -> None:
 
     assert "unset AWS_PROFILE" in lines
     assert "export AWS_CONFIG_FILE='/a folder/aws-config'" in lines
+
+
+@pytest.mark.parametrize(
+    ("image", "place"),
+    [
+        ("mine", ("mine", "latest")),
+        ("team/mine:1", ("team/mine", "1")),
+        ("localhost:5000/mine:1", ("mine", "1")),
+        ("123456789012.dkr.ecr.us-west-2.amazonaws.com/team/mine:1@sha256:abc", ("team/mine", "1")),
+    ],
+)
+def test_an_image_has_its_own_name_in_ecr(image: str, place: tuple[str, str]) -> None:
+    assert image_names.place_in_ecr(image) == place
