@@ -25,6 +25,7 @@ _HOST = re.compile(r"(algo-\d+)")
 def told(where: Where) -> Iterator[None]:
     """What botocore raises in the block becomes `CloudFailed`, in one line."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -33,7 +34,7 @@ def told(where: Where) -> Iterator[None]:
         message, code = answer.get("Message", str(error)), answer.get("Code", "")
         found = AwsError(type(error).__name__, message, code, error.operation_name)
         raise CloudFailed(found, explain(found, where)) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:  # the latter is what others than AWS answer, as a proxy
         found = AwsError(type(error).__name__, str(error))
         raise CloudFailed(found, explain(found, where)) from error
 

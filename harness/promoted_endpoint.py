@@ -10,7 +10,7 @@ from typing import Any
 
 from harness import cloud_facts, payload
 from harness.cloud_account import CloudAccount
-from harness.cloud_errors import Where
+from harness.cloud_errors import CloudFailed, Where
 from harness.cloud_hosting import clean, deploy, wait_in_service
 from harness.cloud_look import endpoint_price
 from harness.cloud_record import FINAL, SENT, CloudRun, cloud_runs, find_run, read_status
@@ -18,6 +18,7 @@ from harness.cloud_sdk import ensure_sdk
 from harness.consent import Terminal
 from harness.errors import BadInput
 from harness.job import JobFile
+from harness.prices import Prices
 from harness.process import start_detached
 from harness.sdk_order import DEPLOY, order_of
 from harness.steps import Printer, Steps
@@ -121,11 +122,21 @@ def listing(runs: Path, region: str, account: CloudAccount | None = None) -> Ite
             if status not in FINAL:
                 yield f"job {run.training_job_name}: {status}, {_dollars(run.per_hour)}"
     for item in account.endpoints():
-        known = [(prices.per_hour.get(kind), count) for kind, count in account.instances_of(item["EndpointName"])]
-        cost = None if any(price is None for price, _ in known) else sum((price or 0) * count for price, count in known)
         whose = "" if item["EndpointName"] in ours else " (not of these runs)"
-        yield f"endpoint {item['EndpointName']}: {item['EndpointStatus']}, {_dollars(cost)}{whose}"
+        cost = _dollars(_cost_of(account, item["EndpointName"], prices))
+        yield f"endpoint {item['EndpointName']}: {item['EndpointStatus']}, {cost}{whose}"
+
+
+def _cost_of(account: CloudAccount, endpoint_name: str, prices: Prices) -> float | None:
+    """Dollars per hour, None where they are not known: an endpoint goes on for a while without its configuration."""
+    try:
+        known = [(prices.of_endpoint(kind), count) for kind, count in account.instances_of(endpoint_name)]
+    except CloudFailed as error:
+        if error.error.is_unknown_name:
+            return None
+        raise
+    return None if any(price is None for price, _ in known) else sum((price or 0) * count for price, count in known)
 
 
 def _dollars(per_hour: float | None) -> str:
-    return "at a price that is not in the table" if per_hour is None else f"${per_hour:.3f} per hour"
+    return "at a price that is not known" if per_hour is None else f"${per_hour:.3f} per hour"
