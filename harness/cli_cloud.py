@@ -17,6 +17,7 @@ from harness.steps import Steps
 EXIT_CODES = {"Completed": 0, "Failed": 1}  # what is stopped, or goes on without us: 3
 NOT_OVER = 3
 WOULD_FAIL = 4
+AGAIN_SECONDS = 30.0
 Command = TypeVar("Command", bound=Callable[..., Any])
 _runs = click.option(
     "--runs", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs are kept."
@@ -154,6 +155,9 @@ def cloud_serve(
 ) -> None:
     """Host the model of a run on AWS, NAME or the newest that went there. Costs money until it is removed; it asks.
 
+    Waits until the endpoint is in service; Ctrl-C asks whether to remove it or to leave it, and the same command waits
+    for it again. Exit code: 0 InService, 1 it failed, 2 bad input, 3 left or removed.
+
     \b
     Examples:
       harness cloud-serve --for 30m
@@ -163,9 +167,9 @@ def cloud_serve(
     from harness.job_file import read_job_file
 
     file = read_job_file(job, instance_type=instance_type, for_hosting=True)
-    folder, run = promoted_endpoint.serve(file, runs, name, _terminal(yes=yes), Steps(), every=every)
-    if for_ is not None:
-        click.echo(promoted_endpoint.remove_later(folder, run, for_), err=True)
+    terminal = _terminal(yes=yes)
+    served = promoted_endpoint.serve(file, runs, name, terminal, Steps(), every=every, remove_after=for_)
+    sys.exit(0 if served else NOT_OVER)
 
 
 @click.command("cloud-clean")
@@ -181,7 +185,8 @@ def cloud_clean(name: str | None, runs: Path, region: str | None, after: float |
     from harness import cloud_facts, promoted_endpoint
 
     time.sleep(after or 0)
-    for line in promoted_endpoint.remove(runs, name, cloud_facts.region(region)):
+    again = None if after is None else AGAIN_SECONDS
+    for line in promoted_endpoint.remove(runs, name, cloud_facts.region(region), again_after=again):
         click.echo(line)
 
 

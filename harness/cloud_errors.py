@@ -88,6 +88,7 @@ class Where:
     region: str
     role: str | None = None
     running: str | None = None  # the job that goes on whatever has happened to us
+    serving: str | None = None  # likewise the endpoint
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class _Case:
         return said or error.kind in self.kinds or error.code in self.codes
 
 
+LEFT_ENDPOINT = "harness cloud-serve waits for it again, harness cloud-clean removes it"
 _CASES = (  # the first that matches tells
     _Case(
         "no AWS credentials: run aws configure, or name a profile with AWS_PROFILE",
@@ -191,6 +193,8 @@ def explain(error: AwsError, where: Where) -> str:
     )
     if where.running:
         line += f"; job {where.running} goes on and costs; afterwards: harness attach {where.running}"
+    if where.serving:
+        line += f"; endpoint {where.serving} goes on and costs: {LEFT_ENDPOINT}"
     return line
 
 

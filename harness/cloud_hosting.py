@@ -51,8 +51,13 @@ def wait_in_service(
     name, waited = str(run.endpoint_name), 0.0
     look = f"its log is {ENDPOINT_LOGS}/{name} in CloudWatch; make cloud-clean removes it"
     while True:
-        description = account.describe_endpoint(name)
-        status = description["EndpointStatus"]
+        try:
+            description = account.describe_endpoint(name)
+            status = description["EndpointStatus"]
+        except CloudFailed as error:
+            if not error.error.is_lost_connection:
+                raise
+            status = "out of sight, without a connection to AWS,"
         step.detail(f"{status}, {waited / 60:.0f} min")
         if status == "InService":
             return description

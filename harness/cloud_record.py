@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,28 @@ def read_status(folder: Path) -> str:
         return str(json.loads((folder / "describe.json").read_text(encoding="utf-8"))["TrainingJobStatus"])
     except (OSError, ValueError, KeyError):
         return "InProgress"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Say, for as long as the block and this process last, that the run in ``folder`` is on its way to AWS."""
+    place = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
+
+
+def is_held(folder: Path) -> bool:
+    place = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(place, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(place)
+    return False
 
 
 class CloudRecord:

@@ -23,3 +23,13 @@ class Terminal:
             raise BadInput("this costs money, and there is no terminal to ask at: say YES=1 (--yes) to go on")
         if self.ask(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
             raise BadInput("nothing was sent")
+
+    def choose(self, question: str, otherwise: str) -> str:
+        """The first letter of the answer, in lower case; ``otherwise`` where nobody gives one, or is interrupted."""
+        if self.ask is None:
+            return otherwise
+        try:
+            answer = self.ask(question)
+        except (KeyboardInterrupt, EOFError):
+            return otherwise
+        return answer.strip().lower()[:1] or otherwise

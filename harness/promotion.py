@@ -13,12 +13,24 @@ from harness.cloud_account import CloudAccount
 from harness.cloud_difference import SAME, differences
 from harness.cloud_errors import CloudFailed, Where, why_it_failed
 from harness.cloud_planning import CloudPlan
-from harness.cloud_record import FINAL, REFUSED, CloudRecord, CloudRun, cloud_runs, find_run, read_status
+from harness.cloud_record import (
+    FINAL,
+    REFUSED,
+    CloudRecord,
+    CloudRun,
+    change_run,
+    cloud_runs,
+    find_run,
+    held,
+    is_held,
+    read_status,
+    write_run,
+)
 from harness.cloud_report import summary_lines
 from harness.cloud_sdk import ensure_sdk
 from harness.cloud_training import Watch, bring_home, send, watch
 from harness.consent import Terminal
-from harness.errors import BadInput
+from harness.errors import BadInput, HarnessError
 from harness.job import JobFile, MetricDefinition
 from harness.metrics import MetricReader
 from harness.prices import HOUR
@@ -51,9 +63,21 @@ def train(
     _refuse_second(plan.file, runs, where)
     terminal.consent("Start this job on AWS?")
     folder = make_run_folder(runs, plan.file.training.base_job_name)
+    with held(folder):  # until AWS has it, nobody else knows of the job
+        run = _send(plan, folder, runs, where, steps)
+    return attend(folder, run, terminal, steps, metrics=plan.file.training.metric_definitions, every=every)
+
+
+def _send(plan: CloudPlan, folder: Path, runs: Path, where: Where, steps: Steps) -> CloudRun:
     run = CloudRun(folder.name, plan.region, str(plan.file.path.absolute()), per_hour=plan.estimate.per_hour)
     request = plan.requests[0]["parameters"] if plan.requests else {}
     write_json(folder / "request.json", {**request, "TrainingJobName": folder.name})
+    write_run(folder, run)
+    try:
+        _refuse_second(plan.file, runs, where, before=folder)  # somebody may have begun while we asked
+    except HarnessError as error:
+        change_run(folder, state=REFUSED, error=str(error))
+        raise
     order = order_of(
         plan.file,
         role=_role(plan),
@@ -66,7 +90,7 @@ def train(
     with steps.step("uploading inputs and code, and starting the job"):
         send(ensure_sdk(), order, folder, run, where)
     write_json(folder / RECEIPT, _receipt(folder, run, plan))
-    return attend(folder, run, terminal, steps, metrics=plan.file.training.metric_definitions, every=every)
+    return run
 
 
 def attend(
@@ -106,13 +130,7 @@ def attend(
 
 def _on_interrupt(account: CloudAccount, name: str, terminal: Terminal, steps: Steps) -> str:
     """What to do now; the job has been told to stop where that was chosen."""
-    answer = DETACH
-    if terminal.ask is not None:
-        try:
-            answer = terminal.ask(f"\n{name} is running. [s]top it, [d]etach from it, or [g]o on watching? ")
-        except (KeyboardInterrupt, EOFError):
-            answer = DETACH
-    answer = answer.strip().lower()[:1] or DETACH
+    answer = terminal.choose(f"\n{name} is running. [s]top it, [d]etach from it, or [g]o on watching? ", DETACH)
     if answer == STOP:
         account.stop_job(name)
         steps.note(f"{name} was told to stop; what it has by then is kept")
@@ -132,11 +150,16 @@ def attach(
     return attend(folder, run, terminal, steps, metrics=metrics, every=every)
 
 
-def _refuse_second(file: JobFile, runs: Path, where: Where) -> None:
+def _refuse_second(file: JobFile, runs: Path, where: Where, *, before: Path | None = None) -> None:
+    """Raise `BadInput` where a job of ``file`` is on AWS, or on its way; of those begun ``before`` ours, if given."""
     mine = str(file.path.absolute())
     for folder, run in cloud_runs(runs):
         if run.job_file != mine or run.state == REFUSED or read_status(folder) in FINAL:
             continue
+        if before is not None and folder.name >= before.name:
+            continue
+        if is_held(folder):
+            raise BadInput(f"{folder.name}, of the same job file, is being sent to AWS by another command")
         account = CloudAccount(Where(run.region, where.role))
         try:
             status = account.describe_job(run.training_job_name)["TrainingJobStatus"]

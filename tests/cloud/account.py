@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import socket
 import tarfile
 import threading
 import time
@@ -40,6 +41,13 @@ class Refusal:
     after: bool = False
 
 
+@dataclass(frozen=True)
+class Cut:
+    """The connection is lost before there is an answer; ``after`` it has done what was asked all the same."""
+
+    after: bool = False
+
+
 class Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
         """Tests are told of failures by their assertions."""
@@ -54,7 +62,8 @@ class Account:
         self.on_create: Callable[[str], None] = self.hosts_that_train
         self.always: dict[str, dict[str, Any]] = {}  # members of every answer to an operation
         self.answers = Answers()
-        self._wanted: dict[str, deque[Refusal | dict[str, Any]]] = defaultdict(deque)
+        self._wanted: dict[str, deque[Refusal | Cut | dict[str, Any]]] = defaultdict(deque)
+        self._held: dict[str, threading.Event] = {}
         self._stopped: set[str] = set()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._app, threaded=True, request_handler=Quiet)
@@ -115,9 +124,14 @@ class Account:
         self.on_create = hosts
         self.operations.clear()
 
-    def wants(self, operation: str, *answers: Refusal | dict[str, Any]) -> None:
+    def wants(self, operation: str, *answers: Refusal | Cut | dict[str, Any]) -> None:
         """The next answers to ``operation``: a refusal, or members that replace those of moto's own answer."""
         self._wanted[operation].extend(answers)
+
+    def hold(self, operation: str) -> threading.Event:
+        """The next ``operation`` waits for the event."""
+        self._held[operation] = threading.Event()
+        return self._held[operation]
 
     def hosts_that_train(self, name: str, lines: Iterable[tuple[str, str]] = (("algo-1", "loss 0.5"),)) -> None:
         """Hosts print ``lines`` and leave a model."""
@@ -145,11 +159,16 @@ class Account:
         self.operations.append(operation)
         if body.startswith(b"{"):
             self.requests[operation].append(json.loads(body))
+        if operation in self._held:
+            self._held.pop(operation).wait(60)
         wanted = self._wanted[operation].popleft() if self._wanted[operation] else None
-        if isinstance(wanted, Refusal):
+        if isinstance(wanted, Refusal | Cut):
             if wanted.after:
                 self._answer(operation, {}, environ, lambda *_: None, body)
-            return refuse(wanted, environ, start)
+            if isinstance(wanted, Refusal):
+                return refuse(wanted, environ, start)
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            return []
         if operation == "StopTrainingJob":
             self._stopped.add(json.loads(body)["TrainingJobName"])
             start("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
