@@ -64,7 +64,7 @@ class Workplace:
         )
         return path
 
-    def harness(self, *arguments: str, env: dict[str, str] | None = None) -> Ran:
+    def harness(self, *arguments: str, env: dict[str, str] | None = None, seconds: float = 600) -> Ran:
         argv = [HARNESS, *arguments]
         done = subprocess.run(
             argv,
@@ -73,7 +73,7 @@ class Workplace:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=seconds,
             check=False,
         )
         return Ran(argv, done.returncode, done.stdout, done.stderr)
