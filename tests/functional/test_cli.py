@@ -15,7 +15,7 @@ import pytest
 
 HARNESS = str(Path(sys.executable).with_name("harness"))
 COMMANDS = ["train", "build", "ps", "logs", "clean", "doctor", "serve", "invoke", "stop", "up", "down", "exec"]
-COMMANDS += ["plan", "promote", "attach", "cloud-serve", "cloud-clean"]
+COMMANDS += ["plan", "promote", "attach", "cloud-serve", "cloud-clean", "push", "fail"]
 NO_ENGINE = "unix:///nonexistent/engine.sock"
 HEAVY = {"boto3", "botocore", "docker", "numpy", "PIL", "requests", "rich", "sagemaker", "torch", "yaml"}
 GOOD = """
