@@ -11,6 +11,7 @@ import re
 import traceback
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -56,7 +57,7 @@ class Api:
                 return json_answer(self._alive(), request_id)
             if invocation:
                 answer = self._invoke(*invocation, request)
-                return Response(answer.status, (*answer.headers, ("x-amzn-RequestId", request_id)), answer.body)
+                return replace(answer, headers=(*answer.headers, ("x-amzn-RequestId", request_id)))
             if (request.header("x-amz-target") or "").startswith(TARGET):
                 return self._sagemaker(request, request_id)
             return self._others(request)
@@ -94,10 +95,9 @@ class Api:
         return answer
 
     def _invoke(self, name: str, how: str, request: Request) -> Response:
-        if how != "invocations":
-            raise ServiceError("ValidationError", f"{how} is not hosted here yet; use InvokeEndpoint")
+        operation, invoke = self._plane.runtime[how]
         members: dict[str, Any] = {"EndpointName": name}
-        shape = input_shape("InvokeEndpoint", RUNTIME)
+        shape = input_shape(operation, RUNTIME)
         for member, found in shape.members.items():
             value = request.header(found.serialization.get("name", ""))
             if found.serialization.get("location") == "header" and value is not None:
@@ -106,7 +106,7 @@ class Api:
             checked({"Body": "", **members}, shape)
         except ServiceError as error:
             raise ServiceError("ValidationError", error.message) from None
-        return self._plane.invocations.invoke(name, request)
+        return invoke(name, request)
 
 
 def why_refused(request: Request) -> str:

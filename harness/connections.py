@@ -6,12 +6,15 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Self
 
 from harness.endpoint_container import Route
 
 _KEPT = 32  # idle connections to one server
+_MOST = 1 << 20  # bytes of one part
 
 
 class NoAnswerError(Exception):
@@ -35,6 +38,72 @@ class Answer:
     body: bytes
 
 
+Body = bytes | Sequence[bytes]  # of several parts: in chunks, its length unsaid
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request to a model server."""
+
+    method: str
+    path: str
+    body: Body = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Opened:
+    """An answer whose head is there; a block of it ends with the connection, which is kept where all was read."""
+
+    def __init__(
+        self,
+        connection: http.client.HTTPConnection,
+        answer: http.client.HTTPResponse,
+        end: float,
+        seconds: float,
+        keep: Callable[[], None],
+    ) -> None:
+        self._connection, self._answer, self._end, self._seconds = connection, answer, end, seconds
+        self._keep, self._read, self._missing = keep, False, answer.length or 0
+        self.status = answer.status
+        self.headers = {name.lower(): value for name, value in answer.getheaders()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def parts(self) -> Iterator[bytes]:
+        """The body, as it comes. Raises `BrokenOffError` and `TooLateError`."""
+        with _told(self._connection, self._seconds):
+            while True:
+                left = self._end - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                if self._connection.sock is not None:  # None once the last of a closing connection has come
+                    self._connection.sock.settimeout(left)
+                part = self._answer.read1(_MOST)
+                self._missing -= len(part)
+                if not part:
+                    if self._missing > 0:  # the standard library takes this for the end
+                        raise http.client.IncompleteRead(b"", self._missing)
+                    self._answer.close()  # the connection is then free for the next request
+                    self._read = True
+                    return
+                yield part
+
+    def whole(self) -> Answer:
+        return Answer(self.status, self.headers, b"".join(self.parts()))
+
+    def close(self) -> None:
+        """Safe to repeat."""
+        if self._read and not self._answer.will_close:
+            self._read = False
+            self._keep()
+        else:
+            self._connection.close()
+
+
 class Connections:
     """Idle connections by server. Safe to use from several threads."""
 
@@ -42,33 +111,28 @@ class Connections:
         self._idle: dict[tuple[str, int], list[http.client.HTTPConnection]] = {}
         self._lock = threading.Lock()
 
-    def post(self, route: Route, path: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Answer:
+    def post(self, route: Route, path: str, body: Body, headers: Mapping[str, str], seconds: float) -> Answer:
         """Raises `NoAnswerError`, `BrokenOffError` and `TooLateError`."""
+        with self.open(route, Asked("POST", path, body, headers), seconds) as opened:
+            return opened.whole()
+
+    def open(self, route: Route, asked: Asked, seconds: float) -> Opened:
+        """An answer that has begun; ``seconds`` are for all of it. Raises as `post` does."""
         where = (route.host, route.port)
         end = time.monotonic() + seconds
         connection, fresh = self._take(where, seconds)
-        try:
+        with _told(connection, seconds):
             try:
-                answer = _ask(connection, path, body, headers)
-            except (http.client.RemoteDisconnected, ConnectionError) as gone:
+                answer = _ask(connection, asked)
+            except (http.client.RemoteDisconnected, ConnectionError):
                 connection.close()
                 if fresh:
-                    raise BrokenOffError(str(gone)) from gone
+                    raise
                 # The server had closed it while it was idle; a new one tells whether there still is a server.
                 connection = _connected(where, max(0.01, end - time.monotonic()))
-                answer = _ask(connection, path, body, headers)
-            content = _read(answer, connection, end)
-        except TimeoutError as late:
-            connection.close()
-            raise TooLateError(f"no answer in {seconds:g} s") from late
-        except (OSError, http.client.HTTPException) as gone:
-            connection.close()
-            raise BrokenOffError(str(gone) or type(gone).__name__) from gone
-        if not answer.will_close:
-            self._keep(where, connection)
-        else:
-            connection.close()
-        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
+                with _told(connection, seconds):
+                    answer = _ask(connection, asked)
+        return Opened(connection, answer, end, seconds, lambda: self._keep(where, connection))
 
     def close(self) -> None:
         """Close all that are idle."""
@@ -107,24 +171,19 @@ def _connected(where: tuple[str, int], seconds: float) -> http.client.HTTPConnec
     return connection
 
 
-def _ask(
-    connection: http.client.HTTPConnection, path: str, body: bytes, headers: Mapping[str, str]
-) -> http.client.HTTPResponse:
-    connection.request("POST", path, body, dict(headers))
+def _ask(connection: http.client.HTTPConnection, asked: Asked) -> http.client.HTTPResponse:
+    connection.request(asked.method, asked.path, asked.body, dict(asked.headers))
     return connection.getresponse()
 
 
-def _read(answer: http.client.HTTPResponse, connection: http.client.HTTPConnection, end: float) -> bytes:
-    """All of the body, in what is left of the time."""
-    parts: list[bytes] = []
-    while True:
-        left = end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        if connection.sock is not None:  # None once the last of a closing connection has come
-            connection.sock.settimeout(left)
-        part = answer.read1(1 << 20)
-        if not part:
-            answer.close()  # the connection is then free for the next request
-            return b"".join(parts)
-        parts.append(part)
+@contextmanager
+def _told(connection: http.client.HTTPConnection, seconds: float) -> Iterator[None]:
+    """Close the connection on whatever goes wrong in the block, and raise it as one of ours."""
+    try:
+        yield
+    except TimeoutError as late:
+        connection.close()
+        raise TooLateError(f"no answer in {seconds:g} s") from late
+    except (OSError, http.client.HTTPException) as gone:
+        connection.close()
+        raise BrokenOffError(str(gone) or type(gone).__name__) from gone

@@ -17,9 +17,11 @@ from harness.log_shipping import LogShipper
 from harness.moto_services import MotoServices
 from harness.records import Records
 from harness.tags import Tags
+from harness.wire import Request, Response
 
 Members = dict[str, Any]
 Operation = Callable[[Members, float], Members]
+Invoke = Callable[[str, Request], Response]  # by the endpoint's name
 
 
 class ControlPlane:
@@ -38,6 +40,10 @@ class ControlPlane:
         hosting = HostingOperations(models, configs, self._life, instances, services.has_object, self.tags)
         self._training = TrainingOperations(jobs, executor, self.tags)
         self.invocations = Invocations(endpoints.get, self._life.fleet)
+        self.runtime: dict[str, tuple[str, Invoke]] = {
+            "invocations": ("InvokeEndpoint", self.invocations.invoke),
+            "invocations-response-stream": ("InvokeEndpointWithResponseStream", self.invocations.stream),
+        }
         self.operations: dict[str, Operation] = {**hosting.operations(), **self._training.operations()}
 
     def recover(self) -> None:

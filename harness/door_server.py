@@ -10,7 +10,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from io import BufferedIOBase
 
-from harness.wire import Request, Response
+from harness.wire import Request, Response, Stream
 
 LOOPBACK = "127.0.0.1"
 MAX_BODY = 6 * 1024**3  # moto holds objects in memory; the parts of a larger one are smaller
@@ -98,6 +98,9 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         self.send_response_only(response.status)
         for name, value in response.headers:
             self.send_header(name, value.replace("\r", " ").replace("\n", " "))
+        if response.stream is not None:
+            self._send_parts(response.stream)
+            return
         bodiless = self.command == "HEAD" or response.status in (204, 304)
         if response.header("content-length") is None and response.status not in (204, 304):
             self.send_header("Content-Length", str(len(response.body)))
@@ -105,6 +108,20 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         if not bodiless:
             self.wfile.write(response.body)
         self.wfile.flush()
+
+    def _send_parts(self, stream: Stream) -> None:
+        """Each as it comes, in chunks (RFC 9112, 7.1)."""
+        try:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.flush()
+            for part in stream.parts:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
+                self.wfile.flush()
+            self.wfile.write(b"0\r\n\r\n")
+            self.wfile.flush()
+        finally:
+            stream.close()
 
 
 class _RefusedError(Exception):

@@ -7,7 +7,7 @@ SageMaker is JSON 1.1 (one URL, the operation in X-Amz-Target); SageMaker Runtim
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -35,10 +35,21 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """A body that comes in ``parts``; ``close`` is called once it has been sent, or cannot be any more."""
+
+    parts: Iterable[bytes]
+    close: Callable[[], None]
+
+
+@dataclass(frozen=True)
 class Response:
+    """``stream`` is the body where there is one, and ``body`` otherwise."""
+
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    stream: Stream | None = None
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)

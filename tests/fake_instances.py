@@ -1,7 +1,8 @@
 """Instances without an engine: model servers that are threads of this process, each on a port of its own.
 
 A variant's environment says how an instance comes up: ``FAILS`` with a reason, ``SLOW`` after seconds. An invocation
-is answered with what arrived, as JSON; a body of ``status 400 words``, ``sleep 2`` or ``die`` is obeyed.
+is answered with what arrived, as JSON; a body of ``status 400 words``, ``sleep 2``, ``stream`` or ``die`` is obeyed.
+A stream is of three parts, the second of which waits for the event ``go_on``; ``stream break`` ends after the first.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class _Server(http.server.ThreadingHTTPServer):
     def __init__(self, place: Place, variant: Variant, archive: Path | None) -> None:
         self.place, self.variant = place, variant
         self.members: list[str] = []
+        self.go_on = threading.Event()
         if archive:
             with tarfile.open(archive) as tar:
                 self.members = tar.getnames()
@@ -127,6 +129,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
+        if word == "stream":
+            self._stream(breaks=rest == "break")
+            return
         if word == "sleep":
             time.sleep(float(rest))
         if word == "status":
@@ -149,6 +154,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
+
+    def _stream(self, *, breaks: bool) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for part in ("one ", "two ", "three"):
+            self.wfile.write(f"{len(part):x}\r\n{part}\r\n".encode())
+            self.wfile.flush()
+            if breaks:
+                self.close_connection = True
+                return
+            self.server.go_on.wait(20)
+        self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *_: object) -> None:
         pass

@@ -40,6 +40,7 @@ LAYERS = {
         "endpoint_records",
         "engine_log",
         "errors",
+        "event_stream",
         "faults",
         "harness",
         "hosting_request",
