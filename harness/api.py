@@ -28,6 +28,7 @@ LONG_SECONDS, SHORT_SECONDS = 45.0, 1.5
 # These sleep for 30 s between two Describe calls: the SDK (user_agent.py), and botocore's waiters (its feature 'B').
 _PATIENT = re.compile(r"AWS-SageMaker-Python-SDK/|\bm/[A-Za-z0-9+,-]*\bB\b")
 _INVOCATION = re.compile(r"/endpoints/([^/]*)/(invocations|async-invocations|invocations-response-stream)")
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _LOOPBACK = re.compile(r"(localhost|[a-zA-Z0-9.-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
 
 
@@ -101,7 +102,7 @@ class Api:
         for member, found in shape.members.items():
             value = request.header(found.serialization.get("name", ""))
             if found.serialization.get("location") == "header" and value is not None:
-                members[member] = value
+                members[member] = int(value) if found.type_name == "integer" and _NUMBER.fullmatch(value) else value
         try:
             checked({"Body": "", **members}, shape)
         except ServiceError as error:

@@ -101,6 +101,7 @@ class Opened:
             self._read = False
             self._keep()
         else:
+            self._answer.close()  # which has the socket where the server wants no second request
             self._connection.close()
 
 

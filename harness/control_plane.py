@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.archives import Archives
+from harness.async_invocations import AsyncInvocations
+from harness.async_request import async_document, read_async
 from harness.control_plane_hosting import HostingOperations
 from harness.control_plane_training import TrainingExecutor, TrainingOperations, read_training, training_document
+from harness.door_objects import Objects
 from harness.endpoint_life import EndpointLife
 from harness.endpoint_records import endpoint_document, read_endpoint, read_requested, requested_document
 from harness.instances import Instances
@@ -25,10 +28,18 @@ Invoke = Callable[[str, Request], Response]  # by the endpoint's name
 
 
 class ControlPlane:
-    """``state`` is the folder that all of it is kept in; ``executor`` runs training jobs, where there is one."""
+    """``state`` is the folder that all of it is kept in; ``executor`` runs training jobs, where there is one.
+
+    ``objects`` answers requests for S3 where it is not moto alone that has them.
+    """
 
     def __init__(
-        self, state: Path, instances: Instances, services: MotoServices, executor: TrainingExecutor | None = None
+        self,
+        state: Path,
+        instances: Instances,
+        services: MotoServices,
+        executor: TrainingExecutor | None = None,
+        objects: Callable[[Request], Response] | None = None,
     ) -> None:
         endpoints = Records(state / "endpoints", endpoint_document, read_endpoint)
         models = Records(state / "models", requested_document, read_requested)
@@ -40,8 +51,14 @@ class ControlPlane:
         hosting = HostingOperations(models, configs, self._life, instances, services.has_object, self.tags)
         self._training = TrainingOperations(jobs, executor, self.tags)
         self.invocations = Invocations(endpoints.get, self._life.fleet)
+        self._objects = Objects(objects or services.call)
+        requests = Records(state / "async-invocations", async_document, read_async)
+        self._asynchronous = AsyncInvocations(
+            requests, endpoints.get, self._life.fleet, self._objects, services.put_log_events
+        )
         self.runtime: dict[str, tuple[str, Invoke]] = {
             "invocations": ("InvokeEndpoint", self.invocations.invoke),
+            "async-invocations": ("InvokeEndpointAsync", self._asynchronous.submit),
             "invocations-response-stream": ("InvokeEndpointWithResponseStream", self.invocations.stream),
         }
         self.operations: dict[str, Operation] = {**hosting.operations(), **self._training.operations()}
@@ -49,12 +66,14 @@ class ControlPlane:
     def recover(self) -> None:
         """Take up what an earlier door over the same folder has left."""
         self._life.recover()
+        self._asynchronous.recover()
         self._training.recover()
 
     def close(self, *, stop: bool) -> None:
         """End; with ``stop`` no instance and no training job is left."""
         if stop:
             self._training.close()
+        self._asynchronous.close()
         self._life.close(stop=stop)
         self.invocations.close()
         self._logs.close()

@@ -142,11 +142,12 @@ class HostingOperations:
 
     def create_endpoint(self, request: Members, _: float) -> Members:
         name = request["EndpointName"]
-        variants = self._variants(request["EndpointConfigName"])
+        config_name = request["EndpointConfigName"]
+        variants, asynchronous = self._variants(config_name), self._async_config(config_name)
         _refuse_shifting(request)
         now = self._now()
         record = EndpointRecord(
-            name, request["EndpointConfigName"], status.CREATING, now, now, new_generation(), variants
+            name, config_name, status.CREATING, now, now, new_generation(), variants, async_config=asynchronous
         )
         # Names are compared without case at creation, and with it later (API reference, CreateEndpoint).
         if not self._endpoints.add(name, record, lambda other: other.lower() == name.lower()):
@@ -173,7 +174,8 @@ class HostingOperations:
             "CreationTime": record.created,
             "LastModifiedTime": record.modified,
         }
-        return {**answer, **({"FailureReason": record.failure_reason} if record.failure_reason else {})}
+        more = {"FailureReason": record.failure_reason, "AsyncInferenceConfig": record.async_config}
+        return {**answer, **{member: value for member, value in more.items() if value}}
 
     def list_endpoints(self, request: Members, _: float) -> Members:
         found = [
@@ -190,13 +192,14 @@ class HostingOperations:
 
     def update_endpoint(self, request: Members, _: float) -> Members:
         name = request["EndpointName"]
-        variants = self._variants(request["EndpointConfigName"])
+        config_name = request["EndpointConfigName"]
+        variants, asynchronous = self._variants(config_name), self._async_config(config_name)
         _refuse_shifting(request)
         record = self._begin_update(name)
         if request.get("RetainAllVariantProperties"):
             not_kept = {each["VariantPropertyType"] for each in request.get("ExcludeRetainedVariantProperties", [])}
             variants = tuple(_retained(each, record.variants, not_kept) for each in variants)
-        self._life.update(record, request["EndpointConfigName"], variants)
+        self._life.update(record, config_name, variants, asynchronous)
         return {"EndpointArn": arn(ENDPOINT, name)}
 
     def update_weights_and_capacities(self, request: Members, _: float) -> Members:
@@ -256,6 +259,9 @@ class HostingOperations:
             model = _found(self._models, MODEL, wanted["ModelName"])
             made.append(variant_of(wanted, model, *self._resolve(model.request["PrimaryContainer"]["Image"])))
         return tuple(made)
+
+    def _async_config(self, config_name: str) -> Members | None:
+        return _found(self._configs, CONFIG, config_name).request.get("AsyncInferenceConfig")
 
     def _resolve(self, image: str) -> tuple[str, str]:
         try:

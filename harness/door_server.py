@@ -6,11 +6,12 @@ import http.server
 import socket
 import socketserver
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from http import HTTPStatus
 from io import BufferedIOBase
 
-from harness.wire import Request, Response, Stream
+from harness.wire import Request, Response
 
 LOOPBACK = "127.0.0.1"
 MAX_BODY = 6 * 1024**3  # moto holds objects in memory; the parts of a larger one are smaller
@@ -109,19 +110,17 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             self.wfile.write(response.body)
         self.wfile.flush()
 
-    def _send_parts(self, stream: Stream) -> None:
+    def _send_parts(self, stream: Generator[bytes, None, None]) -> None:
         """Each as it comes, in chunks (RFC 9112, 7.1)."""
-        try:
+        with closing(stream):
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             self.wfile.flush()
-            for part in stream.parts:
+            for part in stream:
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
                 self.wfile.flush()
             self.wfile.write(b"0\r\n\r\n")
             self.wfile.flush()
-        finally:
-            stream.close()
 
 
 class _RefusedError(Exception):

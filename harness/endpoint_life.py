@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import traceback
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,9 +45,16 @@ class EndpointLife:
         """Bring up an endpoint whose record is there and Creating."""
         self._go_on(self._create, record)
 
-    def update(self, record: EndpointRecord, config_name: str, variants: Sequence[Variant]) -> None:
+    def update(
+        self,
+        record: EndpointRecord,
+        config_name: str,
+        variants: Sequence[Variant],
+        async_config: Mapping[str, Any] | None = None,
+    ) -> None:
         """Go from ``record``, which is Updating, to ``variants``."""
-        self._go_on(self._update, record, config_name, variants)
+        changes = {"config_name": config_name, "variants": tuple(variants), "async_config": async_config}
+        self._go_on(self._update, record, changes)
 
     def scale(self, record: EndpointRecord, variants: Sequence[Variant]) -> None:
         """Go from ``record``, which is Updating, to the weights and counts of ``variants``."""
@@ -101,23 +108,17 @@ class EndpointLife:
             return
         self._serve(record.name, fleet, status.CREATING)
 
-    def _update(self, record: EndpointRecord, config_name: str, variants: Sequence[Variant]) -> None:
+    def _update(self, record: EndpointRecord, changes: dict[str, Any]) -> None:
         generation = new_generation()
         try:
-            fleet = self._bring_up(record.name, generation, variants)
+            fleet = self._bring_up(record.name, generation, changes["variants"])
         except HarnessError as error:
             self._move(record.name, status.ROLLING_BACK, status.UPDATING)
             self._retire(record.name, None, generation)
             self._move(record.name, status.IN_SERVICE, status.ROLLING_BACK, failure_reason=str(error))
             return
         old = self._fleets.get(record.name)
-        changes = {
-            "config_name": config_name,
-            "variants": tuple(variants),
-            "generation": generation,
-            "failure_reason": "",
-        }
-        if self._serve(record.name, fleet, status.UPDATING, **changes):
+        if self._serve(record.name, fleet, status.UPDATING, **changes, generation=generation, failure_reason=""):
             self._retire(record.name, old, record.generation)
 
     def _scale(self, record: EndpointRecord, variants: Sequence[Variant]) -> None:

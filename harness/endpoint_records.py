@@ -6,7 +6,7 @@ The table of an endpoint's statuses is here as well (API reference, DescribeEndp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -59,7 +59,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class EndpointRecord:
-    """``generation`` is the deployment that serves: what `labels.RUN` says on its containers."""
+    """``generation`` is the deployment that serves: what `labels.RUN` says on its containers. ``async_config`` is the
+    AsyncInferenceConfig of an endpoint that is invoked asynchronously.
+    """
 
     name: str
     config_name: str
@@ -69,7 +71,7 @@ class EndpointRecord:
     generation: str
     variants: tuple[Variant, ...] = ()
     failure_reason: str = ""
-    last_deployment_config: Mapping[str, Any] = field(default_factory=dict)
+    async_config: Mapping[str, Any] | None = None
 
     def move(self, status: str, at: datetime, **changes: Any) -> EndpointRecord:
         """The record in ``status``. Raises `IllegalEndpointMove`."""

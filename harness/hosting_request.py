@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from harness import async_request
 from harness.endpoint_records import Requested, Variant
 
 HEALTH_CHECK_SECONDS = 480.0  # developer guide, 'Use your own inference code': 8 minutes
@@ -28,7 +29,6 @@ _CONTAINER = {
     "MultiModelConfig": "endpoints of several models are not hosted",
 }
 _CONFIG = {
-    "AsyncInferenceConfig": "asynchronous inference is not hosted yet",
     "ShadowProductionVariants": "shadow variants are not hosted",
     "ExplainerConfig": "Clarify is a service of AWS's own",
     "CrossRegionTrafficConfig": "there is one region here",
@@ -73,6 +73,9 @@ def config_problems(request: Mapping[str, Any], models: Iterable[str]) -> list[s
     problems = list(_refused(request, _CONFIG, ""))
     if request.get("DataCaptureConfig", {}).get("EnableCapture"):
         problems.append("DataCaptureConfig: what is sent to endpoints is not captured")
+    problems += (
+        async_request.config_problems(request["AsyncInferenceConfig"]) if "AsyncInferenceConfig" in request else ()
+    )
     variants = request["ProductionVariants"]
     known = set(models)
     for at, variant in enumerate(variants):

@@ -7,8 +7,9 @@ code'; the texts of ModelError as real endpoints word them.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack
+from typing import Any
 from urllib.parse import quote
 
 from harness import event_stream
@@ -19,7 +20,7 @@ from harness.fleet import Fleet
 from harness.instances import Instance
 from harness.log_shipping import group_of, stream_of
 from harness.traffic import choose_variant, in_turn
-from harness.wire import Request, Response, ServiceError, Stream
+from harness.wire import Request, Response, ServiceError
 
 MAX_BODY = 25 * 1024 * 1024  # SageMaker's hosting FAQ; botocore's model still has the 6 MB of before
 SECONDS = 60.0
@@ -69,7 +70,7 @@ class Invocations:
             return Response(
                 200,
                 _stream_headers(opened.headers, variant_name),
-                stream=Stream(_events(opened, self._stream_seconds), held.pop_all().close),
+                stream=_Held(_events(opened, self._stream_seconds), held.pop_all()),
             )
 
     def close(self) -> None:
@@ -83,6 +84,9 @@ class Invocations:
         record, fleet = self._record(name), self._fleet(name)
         if record is None or fleet is None or record.status not in (IN_SERVICE, UPDATING, ROLLING_BACK):
             raise ServiceError("ValidationError", f"Endpoint {name} of account {ACCOUNT} not found.")
+        if record.async_config is not None:
+            message = f"Endpoint {name} of account {ACCOUNT} is asynchronous; use InvokeEndpointAsync."
+            raise ServiceError("ValidationError", message)
         if len(request.body) > MAX_BODY:
             message = f"The body has {len(request.body)} bytes; at most {MAX_BODY} are taken."
             raise ServiceError("ValidationError", message, 413)
@@ -114,6 +118,23 @@ class Invocations:
         raise ServiceError("ServiceUnavailable", message, 503)
 
 
+class _Held(Generator[bytes, None, None]):
+    """``events``, and an end to what they hold also where nobody has asked for the first of them."""
+
+    def __init__(self, events: Generator[bytes, None, None], held: ExitStack) -> None:
+        self._events, self._held = events, held
+
+    def send(self, value: None, /) -> bytes:
+        return self._events.send(value)
+
+    def throw(self, *error: Any) -> bytes:
+        return self._events.throw(*error)
+
+    def close(self) -> None:
+        self._events.close()
+        self._held.close()
+
+
 def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
     """Those that reach the container; ``accept`` has a name of SageMaker's where the answer is not a plain one."""
     passed = {each: value for each, value in headers.items() if each in _PASSED}
@@ -121,7 +142,7 @@ def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
     return passed if accept is None else {**passed, "accept": accept}
 
 
-def _events(opened: Opened, seconds: float) -> Iterator[bytes]:
+def _events(opened: Opened, seconds: float) -> Generator[bytes, None, None]:
     """The answer's parts as events; what goes wrong after the first is an event as well."""
     try:
         for part in opened.parts():

@@ -7,13 +7,13 @@ SageMaker is JSON 1.1 (one URL, the operation in X-Amz-Target); SageMaker Runtim
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-JSON_1_1 = "application/x-amz-json-1.1"
+JSON, JSON_1_1 = "application/json", "application/x-amz-json-1.1"
 MAX_DEPTH = 100  # of a document; the deepest request of SageMaker has a dozen levels
 
 
@@ -35,21 +35,16 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Stream:
-    """A body that comes in ``parts``; ``close`` is called once it has been sent, or cannot be any more."""
-
-    parts: Iterable[bytes]
-    close: Callable[[], None]
-
-
-@dataclass(frozen=True)
 class Response:
-    """``stream`` is the body where there is one, and ``body`` otherwise."""
+    """With a ``stream`` the body is what that yields, sent as it comes: in chunks, unless the headers have a length.
+
+    Whoever sends it closes the stream, to its end or not; a generator finds out by its ``finally``.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
-    stream: Stream | None = None
+    stream: Generator[bytes, None, None] | None = None
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
@@ -104,7 +99,7 @@ def json_error(error: ServiceError, request_id: str) -> Response:
 
 def rest_error(error: ServiceError, request_id: str) -> Response:
     headers = (
-        ("Content-Type", "application/json"),
+        ("Content-Type", JSON),
         ("x-amzn-RequestId", request_id),
         ("x-amzn-ErrorType", error.code),
     )

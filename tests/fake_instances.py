@@ -29,6 +29,7 @@ IMAGES = {"local/image": "sha256:1", "local/other": "sha256:2"}
 class FakeInstances:
     def __init__(self) -> None:
         self.servers: dict[Place, _Server] = {}
+        self.go_on = threading.Event()  # of all that are started from then on
         self._lock = threading.Lock()
 
     def resolve(self, image: str) -> tuple[str, str]:
@@ -38,6 +39,8 @@ class FakeInstances:
 
     def start(self, place: Place, variant: Variant, archive: Path | None) -> Instance:
         server = _Server(place, variant, archive)
+        if self.go_on.is_set():
+            server.go_on.set()
         with self._lock:
             self.servers[place] = server
         return _instance(server)
@@ -89,7 +92,7 @@ class _Server(http.server.ThreadingHTTPServer):
     def __init__(self, place: Place, variant: Variant, archive: Path | None) -> None:
         self.place, self.variant = place, variant
         self.members: list[str] = []
-        self.go_on = threading.Event()
+        self.go_on, self.streaming = threading.Event(), 0
         if archive:
             with tarfile.open(archive) as tar:
                 self.members = tar.getnames()
@@ -156,6 +159,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def _stream(self, *, breaks: bool) -> None:
+        self.server.streaming += 1
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")

@@ -29,6 +29,7 @@ class LocalDoor:
     services: MotoServices
     notes: list[str]
     state: Path
+    plane: ControlPlane
     clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str, **options: Any) -> Any:
@@ -56,7 +57,7 @@ def local_door(tmp_path: Path, services: MotoServices) -> Iterator[LocalDoor]:
     api = Api(plane, services.call, notes.append)
     with Server(api.handle) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        door = LocalDoor(api, server.url, instances, services, notes, tmp_path / "door")
+        door = LocalDoor(api, server.url, instances, services, notes, tmp_path / "door", plane)
         yield door
         for client in door.clients.values():
             client.close()

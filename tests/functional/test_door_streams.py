@@ -61,6 +61,7 @@ def test_a_stream_that_breaks_off_says_so_after_its_first_parts(local_door: Loca
     assert next(events)["PayloadPart"]["Bytes"] == b"one "
     with pytest.raises(EventStreamError, match=r"ModelStreamError.*connection to the model was closed"):
         next(events)
+    answer["Body"].close()
 
 
 def test_an_answer_that_is_no_success_is_a_model_error_and_no_stream(local_door: LocalDoor) -> None:
@@ -79,7 +80,7 @@ def test_a_stream_that_takes_too_long_ends_with_its_code(local_door: LocalDoor) 
 
     answer = impatient.stream(name, Request("POST", f"/endpoints/{name}/invocations-response-stream", body=b"stream"))
     assert answer.stream
-    events = b"".join(answer.stream.parts)
+    events = b"".join(answer.stream)
     answer.stream.close()
     impatient.close()
 

@@ -21,6 +21,7 @@ ORDER = "PESF"
 LAYERS = {
     "P": {
         "advice",
+        "async_request",
         "channel_table",
         "cloud_difference",
         "cloud_errors",
@@ -89,6 +90,7 @@ LAYERS = {
         "control",
         "data_sources",
         "debian",
+        "door_objects",
         "door_server",
         "ecr",
         "door_state",
@@ -137,6 +139,7 @@ LAYERS = {
         "warm_cluster",
     },
     "S": {
+        "async_invocations",
         "cloud_hosting",
         "cloud_planning",
         "cloud_training",
@@ -153,6 +156,7 @@ LAYERS = {
         "image_push",
         "inventory",
         "invocations",
+        "job_queue",
         "job_contract",
         "run_logs",
         "stop_job",

@@ -166,9 +166,9 @@ def test_a_configuration_is_refused_with_all_its_problems() -> None:
         {"VariantName": "v", "ModelName": "n", "ServerlessConfig": {"MaxConcurrency": 1}},
     ]
 
-    told = "\n".join(config_problems({"ProductionVariants": variants, "AsyncInferenceConfig": {"a": 1}}, ["m"]))
+    told = "\n".join(config_problems({"ProductionVariants": variants, "ExplainerConfig": {"a": 1}}, ["m"]))
 
-    for each in ("AsyncInferenceConfig", "serverless", "could not find model 'n'", "a name of its own", "10 instances"):
+    for each in ("ExplainerConfig", "serverless", "could not find model 'n'", "a name of its own", "10 instances"):
         assert each in told
 
 
