@@ -24,7 +24,7 @@ from harness.door_objects import Objects
 from harness.endpoint_records import DELETING, FAILED, IN_SERVICE, ROLLING_BACK, UPDATING, EndpointRecord
 from harness.fleet import Fleet
 from harness.instances import Instance, Place
-from harness.log_shipping import Sink, group_of, stream_of
+from harness.log_shipping import Sink, group_of_endpoint, stream_of
 from harness.records import Records
 from harness.traffic import choose_variant
 from harness.wire import JSON, Request, Response, ServiceError, to_json
@@ -212,9 +212,9 @@ class AsyncInvocations:
         """Into the place for failures, where there is one, and into the log that the platform has for these."""
         said = f"Inference request {request.inference_id} failed: {failed}"
         stream = f"{stream_of(instance)}/data-log" if instance else "data-log"
-        self._log(group_of(request.endpoint_name), stream, [(int(time.time() * 1000), said)])
+        self._log(group_of_endpoint(request.endpoint_name), stream, [(int(time.time() * 1000), said)])
         if request.failure_url:
             try:
                 self._objects.put(*place(request.failure_url), failed.body, failed.content_type)
             except FileNotFoundError as error:
-                self._log(group_of(request.endpoint_name), stream, [(int(time.time() * 1000), str(error))])
+                self._log(group_of_endpoint(request.endpoint_name), stream, [(int(time.time() * 1000), str(error))])

@@ -57,6 +57,7 @@ class DockerInstances:
             labels.VARIANT: place.variant_name,
             labels.INSTANCE: str(place.number),
             labels.DOOR: self._door,
+            labels.KIND: place.kind,
         }
         plan = hosting.EndpointPlan(place.endpoint_name, variant.image, archive, variant.environment, labels=named)
         return _instance(hosting.start_instance(self._client(), plan))
@@ -83,7 +84,8 @@ class DockerInstances:
         server.remove(instance.handle.container, stop_seconds=server.STOP_SECONDS)
 
     def discard(self, endpoint_name: str, generation: str | None = None) -> None:
-        wanted = [f"{labels.JOB}={endpoint_name}"] + ([f"{labels.RUN}={generation}"] if generation else [])
+        which = f"{labels.RUN}={generation}" if generation else f"{labels.KIND}={labels.ENDPOINT}"
+        wanted = [f"{labels.JOB}={endpoint_name}", which]
         for container in self._containers(wanted):
             server.remove(container)
 
@@ -92,7 +94,7 @@ class DockerInstances:
         return [_instance(from_container(self._client(), each)) for each in found if each.status == "running"]
 
     def _containers(self, wanted: list[str]) -> list[Container]:
-        wanted = [f"{labels.DOOR}={self._door}", f"{labels.KIND}={labels.ENDPOINT}", *wanted]
+        wanted = [f"{labels.DOOR}={self._door}", labels.VARIANT, *wanted]
         found: list[Container] = self._client().containers.list(
             all=True, filters={"label": wanted}, ignore_removed=True
         )
@@ -101,7 +103,8 @@ class DockerInstances:
 
 def _instance(endpoint: hosting.Endpoint) -> Instance:
     named = endpoint.container.labels
-    place = Place(named[labels.JOB], named[labels.RUN], named[labels.VARIANT], int(named[labels.INSTANCE]))
+    number, kind = int(named[labels.INSTANCE]), named[labels.KIND]
+    place = Place(named[labels.JOB], named[labels.RUN], named[labels.VARIANT], number, kind)
     return Instance(place, f"i-{str(endpoint.container.id)[:17]}", endpoint.route, endpoint)
 
 

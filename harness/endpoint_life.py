@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness import endpoint_records as status
+from harness import labels
 from harness.archives import Archives
 from harness.endpoint_records import EndpointRecord, Variant
 from harness.errors import HarnessError
@@ -69,7 +70,7 @@ class EndpointLife:
         records = self.records.all()
         if not records:
             return
-        running = self._instances.running()
+        running = [each for each in self._instances.running() if each.place.kind == labels.ENDPOINT]
         for instance in running:
             if not any(_belongs(instance, record) for record in records):
                 self._instances.stop(instance)  # of an update that the end of the door has ended

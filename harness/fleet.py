@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from harness import labels
 from harness.archives import Archives
 from harness.endpoint_records import Variant
 from harness.errors import EndpointFailed, HarnessError
@@ -54,9 +55,11 @@ class Fleet:
         return sum(len(each.instances) for each in self.serving if each.variant_name == variant_name)
 
 
-def wanted_places(endpoint_name: str, generation: str, variants: Sequence[Variant]) -> dict[Place, Variant]:
+def wanted_places(
+    name: str, generation: str, variants: Sequence[Variant], kind: str = labels.ENDPOINT
+) -> dict[Place, Variant]:
     return {
-        Place(endpoint_name, generation, variant.variant_name, number): variant
+        Place(name, generation, variant.variant_name, number, kind): variant
         for variant in variants
         for number in range(variant.count)
     }

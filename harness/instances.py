@@ -7,18 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness import labels
 from harness.endpoint_container import Route
 from harness.endpoint_records import Variant
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an instance belongs: ``number`` counts the variant's instances from 0."""
+    """Where an instance belongs: ``number`` counts the variant's instances from 0. ``kind`` says whether it is one of
+    an endpoint or of a transform job, whose name ``endpoint_name`` is then.
+    """
 
     endpoint_name: str
     generation: str
     variant_name: str
     number: int
+    kind: str = labels.ENDPOINT
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Instances(Protocol):
         """As the platform does it: SIGTERM, 30 s, SIGKILL. Safe to repeat."""
 
     def discard(self, endpoint_name: str, generation: str | None = None) -> None:
-        """Remove at once whatever there is of an endpoint, or of one generation of it."""
+        """Remove at once whatever there is of an endpoint, or of one generation, which may be a transform job's."""
 
     def running(self) -> list[Instance]:
         """All that run and are this door's."""

@@ -18,7 +18,7 @@ from harness.describe import ACCOUNT, REGION
 from harness.endpoint_records import IN_SERVICE, ROLLING_BACK, UPDATING, EndpointRecord
 from harness.fleet import Fleet
 from harness.instances import Instance
-from harness.log_shipping import group_of, stream_of
+from harness.log_shipping import group_of_endpoint, stream_of
 from harness.traffic import choose_variant, in_turn
 from harness.wire import Request, Response, ServiceError
 
@@ -114,7 +114,7 @@ class Invocations:
                 continue
             except (TooLateError, BrokenOffError) as error:
                 raise _unanswered(instance, error) from None
-        message = f"No instance of endpoint {name} answers; its log says why: {group_of(name)}"
+        message = f"No instance of endpoint {name} answers; its log says why: {group_of_endpoint(name)}"
         raise ServiceError("ServiceUnavailable", message, 503)
 
 
@@ -165,7 +165,7 @@ def _unanswered(instance: Instance, error: TooLateError | BrokenOffError) -> Ser
 def model_error(instance: Instance, status: int, said: str) -> ServiceError:
     who = "client" if 400 <= status < 500 else "server"
     name = instance.place.endpoint_name
-    group = group_of(name)
+    group = group_of_endpoint(name)
     console = f"https://{REGION}.console.aws.amazon.com/cloudwatch/home?region={REGION}#logEventViewer:group={group}"
     message = (
         f'Received {who} error ({status}) from primary with message "{said}". '

@@ -15,4 +15,5 @@ DOOR = PREFIX + "door"  # one value per state folder: a door touches only what i
 
 TRAINING = "training"
 ENDPOINT = "endpoint"
+TRANSFORM = "transform"
 STAGED_INPUT = "staged-input"  # content-addressed volumes that outlive a run; `harness clean` empties them

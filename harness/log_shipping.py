@@ -6,19 +6,27 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from harness.instances import Instance, Instances
+from harness import labels
+from harness.instances import Instance, Instances, Place
 
 Sink = Callable[[str, str, Sequence[tuple[int, str]]], None]
+GROUP = "/aws/sagemaker/TransformJobs"
 PAUSE_SECONDS = 0.2  # lines of this long go together
 _MOST = 10_000  # events of one PutLogEvents (API reference)
 
 
-def group_of(endpoint_name: str) -> str:
-    return f"/aws/sagemaker/Endpoints/{endpoint_name}"
+def group_of(place: Place) -> str:
+    return GROUP if place.kind == labels.TRANSFORM else group_of_endpoint(place.endpoint_name)
+
+
+def group_of_endpoint(name: str) -> str:
+    return f"/aws/sagemaker/Endpoints/{name}"
 
 
 def stream_of(instance: Instance) -> str:
-    return f"{instance.place.variant_name}/{instance.instance_id}"
+    place = instance.place
+    first = place.endpoint_name if place.kind == labels.TRANSFORM else place.variant_name
+    return f"{first}/{instance.instance_id}"
 
 
 class Shipper:
@@ -69,7 +77,7 @@ class LogShipper(Shipper):
         threading.Thread(target=self._read, args=(instance,), name="log", daemon=True).start()
 
     def _read(self, instance: Instance) -> None:
-        where = (group_of(instance.place.endpoint_name), stream_of(instance))
+        where = (group_of(instance.place), stream_of(instance))
         for event in self._instances.log(instance):
             self.add(*where, [event])
 

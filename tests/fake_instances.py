@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from harness import labels
 from harness.endpoint_container import Route
 from harness.endpoint_records import Variant
 from harness.errors import BadInput, EndpointFailed
@@ -67,7 +68,8 @@ class FakeInstances:
             [
                 place
                 for place in list(self.servers)
-                if place.endpoint_name == endpoint_name and generation in (None, place.generation)
+                if place.endpoint_name == endpoint_name
+                and (place.generation == generation if generation else place.kind == labels.ENDPOINT)
             ]
         )
 
@@ -125,7 +127,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        body = self._body()
         word, _, rest = body[:1000].decode(errors="replace").partition(" ")
         status, said = 200, ""
         if word == "die":
@@ -147,6 +149,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             "variant": self.server.place.variant_name,
             "number": self.server.place.number,
             "image": self.server.variant.image,
+            "environment": dict(self.server.variant.environment),
             "members": self.server.members,
         }
         answer = (said or json.dumps(arrived)).encode()
@@ -157,6 +160,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
     def _stream(self, *, breaks: bool) -> None:
         self.server.streaming += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,17 @@ from botocore.config import Config
 from harness.api import Api
 from harness.control_plane import ControlPlane
 from harness.door_server import Server
+from harness.job_queue import JobQueue
 from harness.moto_services import MotoServices
 from tests.fake_instances import FakeInstances
 
 SESSION = boto3.Session()
+
+
+@contextmanager
+def room_for_all(_: int, _say: object, **_more: object) -> Iterator[None]:
+    """A machine on which every job finds room at once."""
+    yield
 
 
 @dataclass
@@ -29,8 +37,11 @@ class LocalDoor:
     services: MotoServices
     notes: list[str]
     state: Path
-    plane: ControlPlane
     clients: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def plane(self) -> ControlPlane:
+        return self.api._plane
 
     def client(self, service: str, **options: Any) -> Any:
         """boto3's client of ``service``, which tries everything once; one for all calls with the same options."""
@@ -53,11 +64,11 @@ def services() -> MotoServices:
 @pytest.fixture
 def local_door(tmp_path: Path, services: MotoServices) -> Iterator[LocalDoor]:
     instances, notes = FakeInstances(), list[str]()
-    plane = ControlPlane(tmp_path / "door", instances, services)
+    plane = ControlPlane(tmp_path / "door", instances, services, queue=JobQueue(room_for_all, notes.append))
     api = Api(plane, services.call, notes.append)
     with Server(api.handle) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        door = LocalDoor(api, server.url, instances, services, notes, tmp_path / "door", plane)
+        door = LocalDoor(api, server.url, instances, services, notes, tmp_path / "door")
         yield door
         for client in door.clients.values():
             client.close()

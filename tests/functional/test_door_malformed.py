@@ -34,6 +34,10 @@ OURS = (
     "DescribeTrainingJob",
     "ListTrainingJobs",
     "StopTrainingJob",
+    "CreateTransformJob",
+    "DescribeTransformJob",
+    "ListTransformJobs",
+    "StopTransformJob",
 )
 HOST = {"host": "127.0.0.1:80"}
 
@@ -84,12 +88,36 @@ RIGHT: dict[str, dict[str, Any]] = {
                 "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1},
             }
         ],
+        "AsyncInferenceConfig": {
+            "ClientConfig": {"MaxConcurrentInvocationsPerInstance": 1},
+            "OutputConfig": {
+                "S3OutputPath": "s3://b/c",
+                "S3FailurePath": "s3://b/d",
+                "NotificationConfig": {"SuccessTopic": "", "IncludeInferenceResponseIn": []},
+            },
+        },
         "DataCaptureConfig": {
             "EnableCapture": False,
             "InitialSamplingPercentage": 1,
             "DestinationS3Uri": "s3://b/c",
             "CaptureOptions": [{"CaptureMode": "Input"}],
         },
+    },
+    "CreateTransformJob": {
+        "TransformJobName": "t",
+        "ModelName": "there",
+        "TransformInput": {
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/in"}},
+            "ContentType": "text/csv",
+            "SplitType": "Line",
+        },
+        "TransformOutput": {"S3OutputPath": "s3://bucket/out", "Accept": "text/csv", "AssembleWith": "Line"},
+        "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        "DataProcessing": {"InputFilter": "$[1:]", "JoinSource": "Input", "OutputFilter": "$[0,-1]"},
+        "ModelClientConfig": {"InvocationsTimeoutInSeconds": 1, "InvocationsMaxRetries": 0},
+        "Environment": {"A": "b"},
+        "MaxPayloadInMB": 1,
+        "MaxConcurrentTransforms": 1,
     },
     "UpdateEndpointWeightsAndCapacities": {
         "EndpointName": "e",
@@ -206,16 +234,28 @@ def test_no_bytes_break_it(rig: tuple[Api, FakeInstances], body: bytes, target: 
 @given(
     name=st.text(st.characters(codec="ascii"), max_size=70).map(lambda text: text.replace("/", "%2F")),
     headers=st.dictionaries(
-        st.sampled_from(["target-variant", "custom-attributes", "session-id", "inference-id", "target-model"]),
+        st.sampled_from(
+            [
+                "target-variant",
+                "custom-attributes",
+                "session-id",
+                "inference-id",
+                "target-model",
+                "inputlocation",
+                "requestttlseconds",
+                "filename",
+            ]
+        ),
         st.text(st.characters(codec="latin-1"), max_size=1100),
     ),
     body=st.binary(max_size=50),
+    how=st.sampled_from(["invocations", "async-invocations", "invocations-response-stream"]),
 )
 def test_no_invocation_breaks_it(
-    rig: tuple[Api, FakeInstances], name: str, headers: dict[str, str], body: bytes
+    rig: tuple[Api, FakeInstances], name: str, headers: dict[str, str], body: bytes, how: str
 ) -> None:
     named = {f"x-amzn-sagemaker-{header}": value for header, value in headers.items()}
-    target = f"/endpoints/{name}/invocations".replace("?", "%3F").replace("#", "%23")
+    target = f"/endpoints/{name}/{how}".replace("?", "%3F").replace("#", "%23")
 
     answer = rig[0].handle(Request("POST", target, {**HOST, **named}, body))
 
