@@ -47,6 +47,11 @@ def predict_fn(values, factor):
 def output_fn(answer, accept):
     return json.dumps(answer)
 """
+VARIANT = {
+    "VariantName": "AllTraffic",
+    "InstanceType": "ml.m5.large",
+    "InitialInstanceCount": 1,
+}
 BROKEN = "raise ValueError('this handler cannot be imported')\n"
 ENVIRONMENT = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
 
@@ -243,6 +248,90 @@ def test_an_error_of_the_handler_is_a_model_error_with_its_status_and_words(plat
     assert "can't multiply" in answer["OriginalMessage"]
     assert answer["Error"]["Message"].startswith("Received server error (500) from primary with message")
     assert f"/aws/sagemaker/Endpoints/{served}:log-stream:red/i-" in answer["LogStreamArn"]
+
+
+def test_any_answer_can_be_had_as_a_stream(platform: Platform, served: str) -> None:
+    platform.settled(served)
+
+    answer = platform.client("sagemaker-runtime").invoke_endpoint_with_response_stream(
+        EndpointName=served, Body=b"[4]", ContentType="application/json", TargetVariant="red"
+    )
+
+    assert json.loads(b"".join(event["PayloadPart"]["Bytes"] for event in answer["Body"])) == [8.0, "red"]
+
+
+def test_an_asynchronous_endpoint_answers_into_s3(platform: Platform) -> None:
+    name, s3 = platform.name("asynchronous"), platform.client("s3")
+    platform.client("sagemaker").create_endpoint_config(
+        EndpointConfigName=name,
+        ProductionVariants=[{**VARIANT, "ModelName": platform.model("asynchronous", 2)}],
+        AsyncInferenceConfig={
+            "OutputConfig": {"S3OutputPath": f"s3://models/{name}/out", "S3FailurePath": f"s3://models/{name}/failed"}
+        },
+    )
+    platform.endpoint("asynchronous", name)
+    s3.put_object(Bucket="models", Key=f"{name}/input", Body=b"[1, 2]")
+    assert platform.settled(name)["EndpointStatus"] == "InService"
+
+    def ask(**options: Any) -> dict[str, Any]:
+        runtime = platform.client("sagemaker-runtime")
+        answer: dict[str, Any] = runtime.invoke_endpoint_async(
+            EndpointName=name, ContentType="application/json", **options
+        )
+        return answer
+
+    def there(url: str) -> bytes:
+        key = url.removeprefix("s3://models/")
+        assert eventually(lambda: s3.list_objects_v2(Bucket="models", Prefix=key)["KeyCount"] == 1)
+        content: bytes = s3.get_object(Bucket="models", Key=key)["Body"].read()
+        return content
+
+    good, bad = ask(InputLocation=f"s3://models/{name}/input"), ask(Body=b'["x"]')
+
+    assert json.loads(there(good["OutputLocation"])) == [2.0, 4.0, "red"]
+    assert b"can't multiply" in there(bad["FailureLocation"])
+    with pytest.raises(ClientError, match="use InvokeEndpointAsync"):
+        platform.invoke(name, [1])
+    platform.client("sagemaker").delete_endpoint(EndpointName=name)
+
+
+def test_a_transform_job_leaves_outputs_logs_and_no_container(platform: Platform) -> None:
+    name, s3, sagemaker = platform.name("transform"), platform.client("s3"), platform.client("sagemaker")
+    model = platform.model("transform", 2)
+    s3.put_object(Bucket="models", Key=f"{name}/in/bad", Body=b'[1]\n["x"]\n')
+    s3.put_object(Bucket="models", Key=f"{name}/in/below/good", Body=b"[1]\n[2]\n")
+
+    sagemaker.create_transform_job(
+        TransformJobName=name,
+        ModelName=model,
+        TransformInput={
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://models/{name}/in"}},
+            "ContentType": "application/json",
+            "SplitType": "Line",
+        },
+        TransformOutput={"S3OutputPath": f"s3://models/{name}/out", "AssembleWith": "Line"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        BatchStrategy="SingleRecord",
+        Environment={"COLOUR": "green"},
+    )
+    assert eventually(lambda: bool(platform.containers(name)))
+    listed = subprocess.run([HARNESS, "ps"], check=True, timeout=60, capture_output=True, text=True).stdout
+    end = time.monotonic() + 120
+    while (found := sagemaker.describe_transform_job(TransformJobName=name))["TransformJobStatus"] == "InProgress":
+        assert time.monotonic() < end
+
+    assert "transform" in next(line for line in listed.splitlines() if name in line)
+    assert found["TransformJobStatus"] == "Failed"
+    assert f"s3://models/{name}/in/bad: 500: " in found["FailureReason"]
+    keys = [each["Key"] for each in s3.list_objects_v2(Bucket="models", Prefix=f"{name}/out")["Contents"]]
+    assert keys == [f"{name}/out/below/good.out"]
+    content = s3.get_object(Bucket="models", Key=keys[0])["Body"].read()
+    assert content == b'[2.0, "green"]\n[4.0, "green"]\n'
+    assert platform.containers(name) == []
+    logs, group = platform.client("logs"), "/aws/sagemaker/TransformJobs"
+    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/i-")["logStreams"]
+    events = logs.get_log_events(logGroupName=group, logStreamName=streams[0]["logStreamName"], startFromHead=True)
+    assert any("predicting [2]" in event["message"] for event in events["events"])
 
 
 def test_an_update_leaves_no_invocation_unanswered(platform: Platform) -> None:
