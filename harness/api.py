@@ -25,8 +25,9 @@ from harness.wire import Request, Response, ServiceError, json_answer, json_erro
 TARGET = "SageMaker."
 MAX_DOCUMENT = 8 * 1024 * 1024  # of a request of SageMaker; the largest real ones have kilobytes
 LONG_SECONDS, SHORT_SECONDS = 45.0, 1.5
-# These sleep for 30 s between two Describe calls: the SDK (user_agent.py), and botocore's waiters (its feature 'B').
-_PATIENT = re.compile(r"AWS-SageMaker-Python-SDK/|\bm/[A-Za-z0-9+,-]*\bB\b")
+# These sleep for 30 s between two Describe calls: the SDK (user_agent.py; botocore makes its '/' a '#'), and botocore's
+# waiters (its feature 'B').
+_PATIENT = re.compile(r"AWS-SageMaker-Python-SDK[/#]|\bm/[A-Za-z0-9+,-]*\bB\b")
 _INVOCATION = re.compile(r"/endpoints/([^/]*)/(invocations|async-invocations|invocations-response-stream)")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _LOOPBACK = re.compile(r"(localhost|[a-zA-Z0-9.-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")

@@ -49,8 +49,6 @@ def transform_problems(request: Mapping[str, Any]) -> Iterator[str]:
     split = request["TransformInput"].get("SplitType", "None")
     if split not in ("None", "Line"):
         yield f"TransformInput.SplitType: {split!r} is not split here; take 'Line' or 'None'"
-    if "BatchStrategy" in request and split == "None" and request["BatchStrategy"] == SINGLE_RECORD:
-        yield "BatchStrategy: 'SingleRecord' needs a SplitType; without one each object is one record"
     payload, at_once = request.get("MaxPayloadInMB", DEFAULT_PAYLOAD), request.get("MaxConcurrentTransforms", 0)
     if payload > MAX_PAYLOAD or payload * at_once > MAX_PAYLOAD:
         yield f"MaxPayloadInMB: {payload} MB times {max(1, at_once)} at once; {MAX_PAYLOAD} MB at most"

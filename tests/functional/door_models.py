@@ -12,7 +12,7 @@ from typing import Any
 from harness.moto_services import ROLE_ARN
 from tests.functional.conftest import LocalDoor
 
-PATIENT = {"user_agent_extra": "AWS-SageMaker-Python-SDK/2.257.7"}
+PATIENT = {"user_agent_extra": "lib/AWS-SageMaker-Python-SDK#2.257.7"}
 
 
 def archive(**files: str) -> bytes:

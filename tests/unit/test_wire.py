@@ -71,6 +71,7 @@ def test_requests_of_pages_are_not_served_even_from_this_machine() -> None:
     ("agent", "long"),
     [
         ("AWS-SageMaker-Python-SDK/2.257.7 Python/3.11 Boto3/1.44", True),
+        ("Boto3/1.44.5 md/Botocore#1.44.5 m/b,Z,E,N,g Botocore/1.44.5 lib/AWS-SageMaker-Python-SDK#2.257.7", True),
         ("Boto3/1.44.8 md/Botocore#1.44.8 ua/2.1 m/B,Z,b,E cfg/retry-mode#legacy", True),
         ("Boto3/1.44.8 md/Botocore#1.44.8 ua/2.1 m/Z,b,E cfg/retry-mode#legacy", False),
         ("aws-sdk-js/3", False),
