@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import endpoint, log_lines
+from benchmarks.door_deploy import DoorDeploy
 from benchmarks.door_jobs import DoorJobs
 from benchmarks.jobs import Jobs
 from benchmarks.peers import ByHand, Harness, SdkLocalMode
@@ -269,6 +270,26 @@ def door(bench: Bench, step: Step) -> list[Line]:
     ]
 
 
+def deploy(bench: Bench, step: Step) -> list[Line]:
+    """An endpoint of the AWS door by the SDK, against its container by hand."""
+    with DoorDeploy(bench.client, bench.image, bench.jobs.folder.parent / "deploy") as endpoints:
+        taken = take_turns(
+            [
+                Way("deploy()", endpoints.deploy, bench.repetitions),
+                Way("by hand", endpoints.by_hand, bench.repetitions),
+            ],
+            step.detail,
+        )
+    by_hand, what = "the container by hand", "an endpoint of the AWS door, the SDK's `deploy()`:"
+    ours, bare = taken["deploy()"], taken["by hand"].measured()
+    return [
+        Line(f"{what} to the first answer", "s", ours.measured(0), by_hand, bare, Aim(1.2)),
+        # Before it the SDK fetches the model, packs the code into it and uploads it.
+        Line(f"{what} from its CreateEndpoint to the first answer", "s", ours.measured(1), by_hand, bare, Aim(1.2)),
+        Line(f"{what} from InService to its return", "s", ours.measured(2)),
+    ]
+
+
 ROWS: Mapping[str, Callable[[Bench, Step], list[Line]]] = {
     "mnist": mnist,
     "allreduce": allreduce,
@@ -280,4 +301,5 @@ ROWS: Mapping[str, Callable[[Bench, Step], list[Line]]] = {
     "endpoint": hosting,
     "staging": staging,
     "door": door,
+    "deploy": deploy,
 }

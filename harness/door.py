@@ -73,7 +73,7 @@ def serve(folder: StateFolder, port: int) -> None:
             services.make_log_stream,
             _note,
         )
-        plane = ControlPlane(folder.path, instances, services, executor, buckets.call)
+        plane = ControlPlane(folder.path, instances, services, executor, buckets.call, JobQueue(hold, _note))
         api = Api(plane, buckets.call, _note, lambda: {"pid": os.getpid()})
         _note(f"{buckets.restore()} objects are in S3 again")
         with server, folder.serving(server.url, os.getpid()):

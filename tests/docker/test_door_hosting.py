@@ -142,7 +142,8 @@ class Platform:
 
 def command(name: str, folder: StateFolder) -> None:
     argv = [HARNESS, name, "--state", str(folder.path)]
-    subprocess.run(argv, check=True, timeout=120, capture_output=True)
+    environment = {**os.environ, "TMPDIR": str(folder.path)}  # slots of its own: others may want all there are
+    subprocess.run(argv, check=True, timeout=120, capture_output=True, env=environment)
 
 
 def archive(handler: str, factor: int) -> bytes:
