@@ -25,8 +25,9 @@ port = click.option(
 def up(state: Path, port: int, *, foreground: bool) -> None:
     """Start the local AWS door, unless it serves already, and print the environment that leads there.
 
-    SageMaker's training and hosting, InvokeEndpoint and, from moto, S3, STS, IAM, CloudWatch Logs and ECR, on one port
-    of the loopback interface. No AWS account, credentials or network are needed, and none of the user's own are used.
+    SageMaker's training, hosting, invocations and batch transform and, from moto, S3, STS, IAM, CloudWatch Logs and
+    ECR, on one port of the loopback interface. No AWS account, credentials or network are needed, and none of the
+    user's own are used.
 
     \b
     Examples:
@@ -50,7 +51,7 @@ def up(state: Path, port: int, *, foreground: bool) -> None:
 @click.command()
 @state
 def down(state: Path) -> None:
-    """Stop the door, its training jobs and its endpoints. Safe to repeat.
+    """Stop the door, its training and transform jobs and its endpoints. Safe to repeat.
 
     Jobs are Stopped and upload what they have. Endpoints come up again with the next door, which has all buckets.
 

@@ -1,8 +1,9 @@
 """Instances without an engine: model servers that are threads of this process, each on a port of its own.
 
 A variant's environment says how an instance comes up: ``FAILS`` with a reason, ``SLOW`` after seconds. An invocation
-is answered with what arrived, as JSON; a body of ``status 400 words``, ``sleep 2``, ``stream`` or ``die`` is obeyed.
-A stream is of three parts, the second of which waits for the event ``go_on``; ``stream break`` ends after the first.
+is answered with what arrived, as JSON; a body of ``status 400 words``, ``sleep 2``, ``stream``, ``cut`` or ``die`` is
+obeyed. A stream is of three parts, the second of which waits for the event ``go_on``; ``stream break`` ends after the
+first.
 """
 
 from __future__ import annotations
@@ -157,9 +158,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("X-Amzn-SageMaker-Custom-Attributes", "said=yes")
         self.send_header("X-Secret", "of the container's own")
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(answer) + (word == "cut")))
         self.end_headers()
         self.wfile.write(answer)
+        self.close_connection = word == "cut"
 
     def do_GET(self) -> None:
         self.send_error(404)

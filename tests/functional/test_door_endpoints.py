@@ -185,11 +185,12 @@ def test_an_answer_that_is_no_success_is_a_model_error(local_door: LocalDoor, st
     assert answer["LogStreamArn"].startswith("arn:aws:logs:us-west-2:")
 
 
-def test_a_container_that_breaks_off_is_a_model_error(local_door: LocalDoor) -> None:
+@pytest.mark.parametrize("body", [b"die", b"cut"], ids=["before its answer", "before the end of its answer"])
+def test_a_container_that_breaks_off_is_a_model_error(local_door: LocalDoor, body: bytes) -> None:
     name = served(local_door)
 
     with pytest.raises(ClientError, match=r"ModelError.*Received server error \(0\)"):
-        invoke(local_door, name, b"die")
+        invoke(local_door, name, body)
 
     assert read(invoke(local_door, name))["length"] == 5
 
