@@ -17,6 +17,8 @@ from urllib.parse import unquote
 
 from harness.control_plane import ControlPlane
 from harness.door_environment import ALIVE
+from harness.door_server import MAX_HELD
+from harness.http_messages import GoneError, RefusedError
 from harness.moto_services import knows
 from harness.service_model import RUNTIME, SAGEMAKER, input_shape
 from harness.shape_check import checked
@@ -47,7 +49,7 @@ class Api:
         self._plane, self._others, self._note, self._alive = plane, others, note, alive
 
     def handle(self, request: Request) -> Response:
-        """Never raises."""
+        """Raises `RefusedError` and `GoneError` of a body that does not come as it should, and nothing else."""
         request_id = str(uuid.uuid4())
         refused = why_refused(request)
         if refused:
@@ -65,13 +67,15 @@ class Api:
             return self._others(request)
         except ServiceError as error:
             return failed(error, request_id)
+        except (RefusedError, GoneError):
+            raise
         except Exception as error:
             self._note(traceback.format_exc())
             return failed(ServiceError("InternalFailure", f"the door failed: {error!r}"[:300], 500), request_id)
 
     def _sagemaker(self, request: Request, request_id: str) -> Response:
         operation = (request.header("x-amz-target") or "").removeprefix(TARGET)
-        if len(request.body) > MAX_DOCUMENT:
+        if request.upload or len(request.body) > MAX_DOCUMENT:
             raise ServiceError("RequestEntityTooLargeException", f"more than {MAX_DOCUMENT} bytes", 413)
         try:
             shape = input_shape(operation, SAGEMAKER)
@@ -98,6 +102,8 @@ class Api:
 
     def _invoke(self, name: str, how: str, request: Request) -> Response:
         operation, invoke = self._plane.runtime[how]
+        if request.upload is not None:
+            raise ServiceError("ValidationError", f"The body has more than the {MAX_HELD} bytes that are read.", 413)
         members: dict[str, Any] = {"EndpointName": name}
         shape = input_shape(operation, RUNTIME)
         for member, found in shape.members.items():

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import http.server
 import socket
 import socketserver
+import sys
 import threading
-from collections.abc import Callable, Generator
-from contextlib import closing
+import traceback
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from functools import cache
 from http import HTTPStatus
-from io import BufferedIOBase
 
-from harness.wire import Request, Response
+from harness.http_messages import Body, GoneError, Head, Incoming, RefusedError
+from harness.wire import Request, Response, ServiceError, json_error
 
 LOOPBACK = "127.0.0.1"
-MAX_BODY = 6 * 1024**3  # moto holds objects in memory; the parts of a larger one are smaller
-MAX_INVOCATION = 26 * 1024**2  # above this an invocation is refused without being read
+MAX_HELD = 26 * 1024**2  # a larger body is not held in memory: an invocation has 25 MB at most
 CONNECTIONS = 256
-IDLE_SECONDS = 120
+IDLE_SECONDS = 120.0
+HEAD_SECONDS = 20.0
+SILENCE_SECONDS = 60.0  # in the middle of a body
+_SKIPPED = 1024**2
+LINGER_SECONDS = 2.0  # after an answer in the middle of a request: a reset would take the answer away with it
+_BODILESS = (204, 304)
+_KNOWN = set(HTTPStatus)
 
 Handle = Callable[[Request], Response]
 
 
-class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    """Listens on ``address``, and nowhere else, from its construction on; ``port`` 0 is any free one."""
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """Listens on ``address``, and nowhere else, from its construction on; ``port`` 0 is any free one.
+
+    Of `CONNECTIONS` that are all taken, the one that has been waiting for a request for longest gives way to the next:
+    clients that connect and say nothing, or say it slowly, keep nobody out.
+    """
 
     daemon_threads = True
     request_queue_size = 128
@@ -32,118 +44,135 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     def __init__(self, handle: Handle, port: int = 0, address: str = LOOPBACK) -> None:
         self.handle = handle
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
+        self._waiting: dict[socket.socket, None] = {}
+        self._lock = threading.Lock()
         super().__init__((address, port), _Connection)
-
-    def server_bind(self) -> None:
-        # HTTPServer would look up the name of the address, which can take seconds where no server answers.
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     @property
     def url(self) -> str:
-        return f"http://{self.server_name}:{self.server_port}"
+        return f"http://{self.server_address[0]!s}:{self.server_address[1]}"
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client: object) -> None:
+        while not self._slots.acquire(timeout=0.05):
+            self._end_longest_waiting()
+        super().process_request(request, client)
 
     def process_request_thread(self, request: socket.socket | tuple[bytes, socket.socket], client: object) -> None:
-        with self._slots:
+        try:
             super().process_request_thread(request, client)
+        finally:
+            self._slots.release()
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is no error of ours; `Api.handle` tells all others."""
+    def handle_error(self, *_: object) -> None:
+        """A client that goes away is no error of ours; all else goes into the door's log."""
+        if not isinstance(sys.exception(), OSError):
+            traceback.print_exc()
+
+    def waits(self, connection: socket.socket) -> None:
+        """``connection`` waits for its next request."""
+        with self._lock:
+            self._waiting[connection] = None
+
+    def works(self, connection: socket.socket) -> None:
+        """``connection`` has a request, or is done."""
+        with self._lock:
+            self._waiting.pop(connection, None)
+
+    def _end_longest_waiting(self) -> None:
+        with self._lock:
+            connection = next(iter(self._waiting), None)
+            if connection is not None:
+                del self._waiting[connection]
+                with suppress(OSError):  # its client has ended it
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
-class _Connection(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    timeout = IDLE_SECONDS
-    wbufsize = -1  # head and body leave together
-    disable_nagle_algorithm = True
+class _Connection(socketserver.BaseRequestHandler):
     server: Server
+    request: socket.socket
 
-    def answer(self) -> None:
+    def handle(self) -> None:
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        incoming = Incoming(self.request)
         try:
-            body = self._body()
-        except _RefusedError as refused:
-            self.close_connection = True
-            self._send(Response(refused.status, (("Connection", "close"),), refused.status.phrase.encode()))
-            return
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        headers.pop("transfer-encoding", None)  # the body is whole by now
-        self._send(self.server.handle(Request(self.command, self.path, headers, body)))
+            while self._serve_one(incoming):
+                pass
+        except RefusedError as refused:
+            self._send(_refusal(refused), "", stays=False)
+            incoming.discard(LINGER_SECONDS)
+        except GoneError:
+            pass  # and nobody is there to be told
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = answer  # noqa: N815
-
-    def handle_expect_100(self) -> bool:
-        """Uploads wait a second for this before they begin, so it must not wait for the answer."""
-        self.send_response_only(HTTPStatus.CONTINUE)
-        self.end_headers()
-        self.wfile.flush()
-        return True
-
-    def log_message(self, *_: object) -> None:
-        """Not a line for each request: the log is for what is unusual."""
-
-    def _body(self) -> bytes:
-        limit = MAX_INVOCATION if "/invocations" in self.path else MAX_BODY
-        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            return _read_chunks(self.rfile, limit)
-        length = self.headers.get("Content-Length", "0")
-        if not length.isdecimal():
-            raise _RefusedError(HTTPStatus.BAD_REQUEST)
-        if int(length) > limit:
-            raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        body = self.rfile.read(int(length))
-        if len(body) < int(length):
-            raise _RefusedError(HTTPStatus.BAD_REQUEST)
-        return body
-
-    def _send(self, response: Response) -> None:
-        self.send_response_only(response.status)
-        for name, value in response.headers:
-            self.send_header(name, value.replace("\r", " ").replace("\n", " "))
-        if response.stream is not None:
-            self._send_parts(response.stream)
-            return
-        bodiless = self.command == "HEAD" or response.status in (204, 304)
-        if response.header("content-length") is None and response.status not in (204, 304):
-            self.send_header("Content-Length", str(len(response.body)))
-        self.end_headers()
-        if not bodiless:
-            self.wfile.write(response.body)
-        self.wfile.flush()
-
-    def _send_parts(self, stream: Generator[bytes, None, None]) -> None:
-        """Each as it comes, in chunks (RFC 9112, 7.1)."""
-        with closing(stream):
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            self.wfile.flush()
-            for part in stream:
-                self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
-                self.wfile.flush()
-            self.wfile.write(b"0\r\n\r\n")
-            self.wfile.flush()
-
-
-class _RefusedError(Exception):
-    def __init__(self, status: HTTPStatus) -> None:
-        self.status = status
-        super().__init__(status.phrase)
-
-
-def _read_chunks(stream: BufferedIOBase, limit: int) -> bytes:
-    """A body in chunks (RFC 9112, 7.1), its trailers dropped."""
-    parts: list[bytes] = []
-    total = 0
-    while True:
+    def _serve_one(self, incoming: Incoming) -> bool:
+        """Answer one request; whether there can be another."""
+        self.server.waits(self.request)
         try:
-            size = int(stream.readline(100).split(b";")[0], 16)
-        except ValueError:
-            raise _RefusedError(HTTPStatus.BAD_REQUEST) from None
-        if size < 0 or (total := total + size) > limit:
-            raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        if not size:
-            break
-        parts.append(stream.read(size))
-        stream.readline(100)
-    while stream.readline(8192).strip():
-        pass
-    return b"".join(parts)
+            head = incoming.head(IDLE_SECONDS, HEAD_SECONDS)
+        finally:
+            self.server.works(self.request)
+        if head is None:
+            return False
+        self.request.settimeout(SILENCE_SECONDS)
+        body = Body(incoming, head, self._give_leave)
+        answer = self.server.handle(_request(head, body))
+        skippable = body.can_be_skipped(_SKIPPED)
+        stays = head.keeps_open and skippable
+        self._send(answer, head.method, stays)
+        if not skippable:
+            incoming.discard(LINGER_SECONDS)
+        elif stays:
+            body.skip()
+        return stays
+
+    def _give_leave(self) -> None:
+        self.request.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _send(self, response: Response, method: str, stays: bool) -> None:
+        bodiless = method == "HEAD" or response.status in _BODILESS
+        measured = response.status in _BODILESS or response.header("content-length") is not None
+        lines = [_status_line(response.status)]
+        lines += [f"{name}: {_one_line(value)}" for name, value in response.headers]
+        if not measured:
+            length = f"Content-Length: {len(response.body)}"
+            lines.append(length if response.stream is None else "Transfer-Encoding: chunked")
+        if not stays:
+            lines.append("Connection: close")
+        head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+        if response.stream is None:
+            self.request.sendall(head if bodiless else head + response.body)
+            return
+        with closing(response.stream) as stream:
+            self.request.sendall(head)
+            if not bodiless:
+                self._send_stream(stream, in_chunks=not measured)
+
+    def _send_stream(self, stream: Iterator[bytes], in_chunks: bool) -> None:
+        for part in stream:
+            if part:
+                self.request.sendall(b"%x\r\n%b\r\n" % (len(part), part) if in_chunks else part)
+        if in_chunks:
+            self.request.sendall(b"0\r\n\r\n")
+
+
+def _request(head: Head, body: Body) -> Request:
+    """What may be large is left to be read by whom it is for: S3's objects are PUT, all else is small."""
+    headers = head.headers
+    if head.chunked:  # nobody behind us sees chunks
+        headers = {name: value for name, value in headers.items() if name != "transfer-encoding"}
+    if head.method == "PUT" or head.length > MAX_HELD:
+        return Request(head.method, head.target, headers, upload=body)
+    return Request(head.method, head.target, headers, body.whole(MAX_HELD))
+
+
+def _refusal(refused: RefusedError) -> Response:
+    code = "".join(word.title() for word in refused.status.phrase.split())
+    return json_error(ServiceError(f"{code}Exception", refused.why, refused.status), str(uuid.uuid4()))
+
+
+def _one_line(value: str) -> str:
+    return value.replace("\r", " ").replace("\n", " ") if "\n" in value or "\r" in value else value
+
+
+@cache
+def _status_line(status: int) -> str:
+    return f"HTTP/1.1 {int(status)} {HTTPStatus(status).phrase if status in _KNOWN else ''}"

@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from harness.moto_services import MotoServices, signed
+from harness.moto_services import MotoServices, held, signed
 from harness.record import write_json
 from harness.wire import Request, Response, signed_for
 
@@ -42,6 +42,7 @@ class KeptBuckets:
         bucket, key, query = _place(request)
         if not bucket or request.method not in ("PUT", "POST", "DELETE") or signed_for(request) not in ("s3", None):
             return self._services.call(request)
+        request = held(request)
         keys = [key] if key else _deleted_keys(request) if "delete" in query else []
         if request.header("x-amz-target") or query & set(_OTHERS) or (query and not key and not keys):
             return self._services.call(request)

@@ -9,12 +9,14 @@ import io
 import json
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from harness.describe import ACCOUNT, REGION
 from harness.wire import JSON_1_1, Request, Response, ServiceError, signed_for, to_json
 
+MAX_BODY = 32 * 1024**2  # of what is no object's content; a layer of an image comes in parts of 20 MiB
 ROLE = "SageMakerHarness"
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/{ROLE}"
 ASSUMED_ROLE_ARN = f"arn:aws:sts::{ACCOUNT}:assumed-role/{ROLE}/local"
@@ -38,6 +40,7 @@ class MotoServices:
 
     def call(self, request: Request) -> Response:
         """moto's answer. What moto cannot do, and breaks on, is said to be that: an error of status 400."""
+        request = held(request)
         answer: list[Any] = []
         try:
             parts = self._application(
@@ -105,6 +108,21 @@ def signed(service: str) -> dict[str, str]:
     """The headers of a request of our own to ``service``, by which moto tells whom it is for."""
     scope = f"Credential=harness/20260101/{REGION}/{service}/aws4_request"
     return {"authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=none"}
+
+
+def held(request: Request) -> Request:
+    """``request`` with its body in memory. Raises `ServiceError` where it is too large for that."""
+    if request.upload is None:
+        return request
+    parts, total = [], int(request.header("content-length") or 0)
+    if total <= MAX_BODY:
+        total = 0
+        while total <= MAX_BODY and (part := request.upload.read(MAX_BODY)):
+            parts.append(part)
+            total += len(part)
+    if total > MAX_BODY:
+        raise ServiceError("RequestEntityTooLargeException", f"more than {MAX_BODY} bytes", 413)
+    return replace(request, body=b"".join(parts), upload=None)
 
 
 def _environ(request: Request) -> dict[str, Any]:

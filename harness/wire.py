@@ -10,21 +10,32 @@ import json
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 JSON, JSON_1_1 = "application/json", "application/x-amz-json-1.1"
 MAX_DEPTH = 100  # of a document; the deepest request of SageMaker has a dozen levels
 
 
+class Upload(Protocol):
+    """A body that is still on its way."""
+
+    def read(self, size: int, /) -> bytes:
+        """At least one byte and at most ``size``, b'' at the end. Raises `OSError` where the sender goes away."""
+
+
 @dataclass(frozen=True)
 class Request:
-    """``target`` is path and query as they were sent; names in ``headers`` are in lower case."""
+    """``target`` is path and query as they were sent; names in ``headers`` are in lower case.
+
+    What may be large comes as an ``upload``, and ``body`` is empty then.
+    """
 
     method: str
     target: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    upload: Upload | None = None
 
     @property
     def path(self) -> str:

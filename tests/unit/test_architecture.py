@@ -110,6 +110,7 @@ LAYERS = {
         "fleet",
         "follow",
         "host_log",
+        "http_messages",
         "image_build",
         "instances",
         "job_file",
