@@ -25,6 +25,11 @@ all of it on one port of the loopback interface.
 | S3, STS, IAM, CloudWatch Logs, ECR | [moto](https://github.com/getmoto/moto), in the same process |
 | any other | moto, unasked for and untested |
 
+Objects of S3 are streamed to disk and back, up to 5 GiB in one PUT or part as on the platform, and held to the sums
+that come with them: Content-MD5, the signature's SHA-256, CRC32, SHA1 and SHA256. CRC32C and CRC64NVME are kept as the
+client tells them, and multipart uploads have no FULL_OBJECT sum. SelectObjectContent and uploads of HTML forms are
+refused.
+
 Models, endpoints, training jobs that are over or wait, buckets and the newest version of each object outlive the door,
 however it ends; jobs that train, roles, logs and repositories of the user's own do not.
 

@@ -38,7 +38,6 @@ def serve(folder: StateFolder, port: int) -> None:
     from harness.door_server import Server
     from harness.engine import connect
     from harness.job_queue import JobQueue
-    from harness.kept_buckets import KeptBuckets
     from harness.log_shipping import Shipper
     from harness.moto_services import MotoServices
     from harness.s3_objects import s3_client
@@ -49,8 +48,7 @@ def serve(folder: StateFolder, port: int) -> None:
         own = servers_own(os.environ, str(folder.path))
         os.environ.clear()
         os.environ.update(own)
-        services = MotoServices()
-        buckets = KeptBuckets(folder.path / "s3", services)
+        services = MotoServices(folder.path / "s3")
         wanted = WantedAnswers(folder.path)
         try:
             server = Server(lambda request: wanted.answer(request, api.handle), port)
@@ -73,9 +71,9 @@ def serve(folder: StateFolder, port: int) -> None:
             services.make_log_stream,
             _note,
         )
-        plane = ControlPlane(folder.path, instances, services, executor, buckets.call, JobQueue(hold, _note))
-        api = Api(plane, buckets.call, _note, lambda: {"pid": os.getpid()})
-        _note(f"{buckets.restore()} objects are in S3 again")
+        plane = ControlPlane(folder.path, instances, services, executor, queue=JobQueue(hold, _note))
+        api = Api(plane, services.call, _note, lambda: {"pid": os.getpid()})
+        services.buckets.restore(_note)
         with server, folder.serving(server.url, os.getpid()):
             plane.recover()  # before there can be new jobs and endpoints, which need no recovery
             threading.Thread(target=server.serve_forever, name="door", daemon=True).start()

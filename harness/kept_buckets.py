@@ -1,8 +1,9 @@
-"""Buckets and objects on disk as well, so that a door that starts again has them: moto has them in memory only.
+"""S3 with what it holds on disk: contents are streamed there and back, and a door that starts again has all of it.
 
-What moto has accepted is written before the caller is told: an upload that was acknowledged is there, however the door
-ends. Kept are buckets and the newest version of each object, with its type and its metadata; neither tags nor policies
-nor unfinished uploads. Names on disk are made here: no key can lead out of the folder.
+moto, behind this, has the records: of each object the headers and, for its content, a token. Contents are written as
+they come; what moto has accepted is written down before the caller is told: an upload that was acknowledged is there,
+however the door ends. Kept are buckets and the newest version of each object, with its type and its metadata; neither
+tags nor policies nor unfinished uploads. Names on disk are made here: no key can lead out of the folder.
 """
 
 from __future__ import annotations
@@ -13,106 +14,215 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
+from xml.sax.saxutils import escape
 
-from harness.moto_services import MotoServices, held, signed
+from harness.moto_dispatch import held, signed
 from harness.record import write_json
-from harness.wire import Request, Response, signed_for
+from harness.s3_content import Content, Contents, content_of
+from harness.s3_requests import Asked, S3Error, asked, byte_range, object_target, s3_answer
+from harness.s3_upload import Payload, stored_headers
+from harness.wire import Request, Response
 
 _BUCKET = "bucket.json"
-_HEADERS = ("content-type", "content-encoding", "content-disposition", "content-language", "cache-control")
+_HEADERS = ("content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "expires")
 _METADATA = "x-amz-meta-"
+_CHECKSUM = "x-amz-checksum-"
 _LOCKS = 64
-# Of a PUT or POST: what these are about is no object's content.
-_OTHERS = ("tagging", "acl", "retention", "legal-hold", "partNumber", "uploads", "restore", "select")
 
 
 class KeptBuckets:
-    """In front of ``services``: `call` answers as they do, and keeps in ``folder`` what came of it."""
+    """In front of ``moto``, which answers what is given tokens for contents; all in ``folder``."""
 
-    def __init__(self, folder: Path, services: MotoServices) -> None:
-        self._folder, self._services = folder, services
+    def __init__(self, folder: Path, moto: Callable[[Request], Response]) -> None:
+        self.folder, self._moto = folder, moto
+        self._contents = Contents(folder / "contents")
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
-        folder.mkdir(parents=True, exist_ok=True)
+        # By what is written down: no content goes before the document that names it.
+        self._written: dict[Path, Content] = {}
 
     def call(self, request: Request) -> Response:
-        bucket, key, query = _place(request)
-        if not bucket or request.method not in ("PUT", "POST", "DELETE") or signed_for(request) not in ("s3", None):
-            return self._services.call(request)
-        request = held(request)
-        keys = [key] if key else _deleted_keys(request) if "delete" in query else []
-        if request.header("x-amz-target") or query & set(_OTHERS) or (query and not key and not keys):
-            return self._services.call(request)
+        """The answer to a request for S3."""
+        place = asked(request)
+        try:
+            if place.brings_content:
+                return self._store(request, place)
+            if place.copies_part:
+                return self._copy_part(request, place)
+            if place.method == "GET" and place.of_object:
+                return self._send(request)
+            _check_emulated(request, place)
+            return self._changed(_without_new_sum(held(request)), place)
+        except S3Error as error:
+            return s3_answer(error, str(uuid.uuid4()))
+
+    def find(self, bucket: str, key: str) -> Content:
+        """Raises `FileNotFoundError` where there is no such object."""
+        answer = self._moto(Request("GET", object_target(bucket, key), signed("s3")))
+        content = content_of(answer.body)
+        if answer.status != 200 or content is None:
+            raise FileNotFoundError(f"s3://{bucket}/{key}")
+        return content
+
+    def restore(self, note: Callable[[str], None]) -> None:
+        """Give moto all that is kept, before anything else is asked; ``note`` is told of it."""
+        buckets = [json.loads(file.read_text()) for file in sorted(self.folder.glob(f"*/{_BUCKET}"))]
+        documents = {file: json.loads(file.read_text()) for file in sorted(self.folder.glob("*/*.object"))}
+        files = self._contents.keep_only({name for each in documents.values() for name in each["files"]})
+        for made in buckets:
+            self._moto(Request("PUT", f"/{quote(made['name'])}", signed("s3"), made["body"].encode()))
+        for document, kept in documents.items():
+            if not files.keys() >= set(kept["files"]):
+                note(f"the content of s3://{kept['bucket']}/{kept['key']} is gone from {str(self.folder)!r}")
+                continue
+            content = Content(tuple(files[name] for name in kept["files"]), kept["etag"])
+            headers = {**signed("s3"), **kept["headers"]}
+            self._moto(Request("PUT", object_target(kept["bucket"], kept["key"]), headers, content.token))
+            self._written[document] = content
+        note(f"{len(self._written)} objects are in S3 again")
+
+    def _store(self, request: Request, place: Asked) -> Response:
+        """PutObject and UploadPart."""
+        payload = Payload(request)
+        file = self._contents.write(payload)
+        payload.check()
+        content = Content((file,), payload.etag, payload.checksums)
+        told = replace(request, headers=stored_headers(request, payload), body=content.token, upload=None)
+        return self._changed(told, place)
+
+    def _copy_part(self, request: Request, place: Asked) -> Response:
+        """UploadPartCopy: an upload of what is here already."""
+        source = urlsplit(request.header("x-amz-copy-source") or "")
+        target = f"/{quote(unquote(source.path).lstrip('/'))}{source.query and f'?{source.query}'}"
+        found = self._moto(Request("GET", target, signed("s3")))
+        content = content_of(found.body)
+        if found.status != 200 or content is None:
+            return found
+        wanted = byte_range(request.header("x-amz-copy-source-range"), content.size)
+        part = Request("PUT", request.target, {**signed("s3")}, upload=_Pieces(content.read(*wanted or (0, None))))
+        answer = self._store(part, replace(place, copies=False))
+        if answer.status != 200:
+            return answer
+        etag = escape(answer.header("etag") or "")
+        now = found.header("last-modified")
+        body = f"<CopyPartResult><LastModified>{now}</LastModified><ETag>{etag}</ETag></CopyPartResult>"
+        return Response(200, (("Content-Type", "application/xml"),), body.encode())
+
+    def _send(self, request: Request) -> Response:
+        """GetObject, all of it or a range."""
+        headers = {name: value for name, value in request.headers.items() if name != "range"}
+        answer = self._moto(replace(request, headers=headers))
+        content = content_of(answer.body)
+        if content is None or answer.status not in (200, 206):
+            return answer
+        condition = request.header("if-range")
+        whole = answer.status == 206 or (condition and condition != answer.header("etag"))
+        wanted = None if whole else byte_range(request.header("range"), content.size)
+        if wanted is None:
+            told = (*answer.headers, ("Content-Length", str(content.size)))
+            return Response(answer.status, told, stream=content.read())
+        first, last = wanted
+        told = (
+            # A sum is of all of it.
+            *((name, value) for name, value in answer.headers if not name.lower().startswith(_CHECKSUM)),
+            ("Content-Length", str(last - first + 1)),
+            ("Content-Range", f"bytes {first}-{last}/{content.size}"),
+        )
+        return Response(206, told, stream=content.read(first, last))
+
+    def _changed(self, request: Request, place: Asked) -> Response:
+        """moto's answer, with what came of it kept on disk."""
+        keys = _changed_keys(request, place)
+        if keys is None:
+            return self._moto(request)
         with ExitStack() as stack:
-            for lock in sorted({int(_digest(f"{bucket}/{each}"), 16) % _LOCKS for each in keys}):
+            for lock in sorted({int(_digest(f"{place.bucket}/{each}"), 16) % _LOCKS for each in keys or [""]}):
                 stack.enter_context(self._locks[lock])
-            answer = self._services.call(request)
+            answer = self._moto(request)
             if answer.status < 300:
-                self._keep(bucket, keys, request)
+                self._keep(place, keys, request)
         return answer
 
-    def restore(self) -> int:
-        """Give moto all that is kept; the number of objects."""
-        count = 0
-        for file in sorted(self._folder.glob(f"*/{_BUCKET}")):
-            made = json.loads(file.read_text())
-            body = made["body"].encode()
-            self._services.call(Request("PUT", f"/{quote(made['name'])}", signed("s3"), body))
-            for document in sorted(file.parent.glob("*.object")):
-                kept = json.loads(document.read_text())
-                target = f"/{quote(made['name'])}/{quote(kept['key'])}"
-                content = (file.parent / kept["content"]).read_bytes()
-                self._services.call(Request("PUT", target, {**signed("s3"), **kept["headers"]}, content))
-                count += 1
-        return count
-
-    def _keep(self, bucket: str, keys: list[str], request: Request) -> None:
-        folder = self._folder / _digest(bucket)
+    def _keep(self, place: Asked, keys: list[str], request: Request) -> None:
+        folder = self.folder / _digest(place.bucket)
         for key in keys:
-            self._keep_object(folder, bucket, key)
-        if not keys and request.method == "PUT":
+            self._keep_object(folder, place.bucket, key)
+        if not keys and place.method == "PUT":
             folder.mkdir(exist_ok=True)
-            write_json(folder / _BUCKET, {"name": bucket, "body": request.body.decode(errors="replace")})
-        elif not keys and request.method == "DELETE":
+            write_json(folder / _BUCKET, {"name": place.bucket, "body": request.body.decode(errors="replace")})
+        elif not keys:
             (folder / _BUCKET).unlink(missing_ok=True)
             for left in folder.glob("*"):
                 left.unlink(missing_ok=True)
+                self._written.pop(left, None)
 
     def _keep_object(self, folder: Path, bucket: str, key: str) -> None:
         """Bring what is kept of ``key`` to what moto has of it now."""
         document = folder / f"{_digest(key)}.object"
-        before = json.loads(document.read_text())["content"] if document.is_file() else ""
-        answer = self._services.call(Request("GET", f"/{quote(bucket)}/{quote(key)}", signed("s3")))
-        if answer.status != 200:
+        asking = {**signed("s3"), "x-amz-checksum-mode": "ENABLED"}
+        answer = self._moto(Request("GET", object_target(bucket, key), asking))
+        content = content_of(answer.body)
+        if answer.status != 200 or content is None:
             document.unlink(missing_ok=True)
+            self._written.pop(document, None)
         elif folder.is_dir():
-            content = f"{uuid.uuid4().hex}.content"
-            (folder / content).write_bytes(answer.body)
-            write_json(document, {"key": key, "content": content, "headers": dict(_kept_headers(answer))})
-        if before:
-            (folder / before).unlink(missing_ok=True)
+            files, headers = [each.path.name for each in content.files], dict(_kept_headers(answer))
+            told = {"bucket": bucket, "key": key, "files": files, "etag": content.etag, "headers": headers}
+            write_json(document, told)
+            self._written[document] = content
 
 
-def _place(request: Request) -> tuple[str, str, set[str]]:
-    """Bucket and key of a request for S3, and the names in its query."""
-    parts = urlsplit(request.target)
-    bucket, _, key = parts.path.lstrip("/").partition("/")
-    return unquote(bucket), unquote(key), set(parse_qs(parts.query, keep_blank_values=True)) - {"x-id"}
+class _Pieces:
+    """Pieces as they would be uploaded."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def read(self, _: int, /) -> bytes:
+        return next(self._pieces, b"")
 
 
-def _deleted_keys(request: Request) -> list[str]:
-    """The keys of DeleteObjects, whose body is XML."""
-    found = re.findall(r"<Key>(.*?)</Key>", request.body.decode(errors="replace"), re.DOTALL)
-    return [html.unescape(key) for key in found]
+def _changed_keys(request: Request, place: Asked) -> list[str] | None:
+    """The keys whose objects ``request`` makes, changes or removes; none for the bucket itself; None for no change."""
+    query = set(place.query) - {"x-id"}
+    if place.method == "POST" and place.completes:
+        return [place.key]
+    if place.method == "POST" and "delete" in query and not place.key:
+        found = re.findall(r"<Key>(.*?)</Key>", request.body.decode(errors="replace"), re.DOTALL)
+        return [html.unescape(key) for key in found]
+    if place.method in ("PUT", "DELETE") and place.of_object:
+        return [place.key]
+    if place.method in ("PUT", "DELETE") and place.bucket and not place.key and not query:
+        return []
+    return None
+
+
+def _check_emulated(request: Request, place: Asked) -> None:
+    form = (request.header("content-type") or "").startswith("multipart/form-data")
+    if place.method == "POST" and ("select" in place.query or form):
+        raise S3Error("NotImplemented", "SelectObjectContent and uploads of forms are not emulated here")
+
+
+def _without_new_sum(request: Request) -> Request:
+    """A copy keeps the checksum of what it is a copy of; for another algorithm's, moto would take the token's."""
+    if request.header("x-amz-copy-source") is None:
+        return request
+    headers = {name: value for name, value in request.headers.items() if name != "x-amz-checksum-algorithm"}
+    return replace(request, headers=headers)
 
 
 def _kept_headers(answer: Response) -> Iterator[tuple[str, str]]:
-    for name, value in answer.headers:
-        if name.lower() in _HEADERS or name.lower().startswith(_METADATA):
-            yield name.lower(), value
+    for name, value in ((name.lower(), value) for name, value in answer.headers):
+        if name in _HEADERS or name.startswith(_METADATA):
+            yield name, value
+        # The sum of a multipart upload's sums is one only together with its parts.
+        elif name.startswith(_CHECKSUM) and name != "x-amz-checksum-type" and "-" not in value:
+            yield name, value
+            yield "x-amz-sdk-checksum-algorithm", name.removeprefix(_CHECKSUM).upper()
 
 
 def _digest(text: str) -> str:

@@ -1,22 +1,20 @@
-"""S3, STS, IAM, CloudWatch Logs and ECR: moto's server, asked in this process without a socket.
-
-moto keeps everything in memory and answers for any account; all requests are made those of ours.
-"""
+"""S3, STS, IAM, CloudWatch Logs and ECR: what moto has of them, with the contents of S3's objects on disk."""
 
 from __future__ import annotations
 
-import io
 import json
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import quote
 
-from harness.describe import ACCOUNT, REGION
+from harness.describe import ACCOUNT
+from harness.kept_buckets import KeptBuckets
+from harness.moto_dispatch import Moto, signed
+from harness.s3_requests import for_s3, object_target, path_style
 from harness.wire import JSON_1_1, Request, Response, ServiceError, signed_for, to_json
 
-MAX_BODY = 32 * 1024**2  # of what is no object's content; a layer of an image comes in parts of 20 MiB
 ROLE = "SageMakerHarness"
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/{ROLE}"
 ASSUMED_ROLE_ARN = f"arn:aws:sts::{ACCOUNT}:assumed-role/{ROLE}/local"
@@ -29,49 +27,36 @@ _NOBODY = f"arn:aws:sts::{ACCOUNT}:user/moto".encode()
 
 
 class MotoServices:
-    """moto's own dispatcher, by service, behind `call`; made in 0.2 s, and each service at its first request."""
+    """Everything is asked by `call`; objects are kept in ``folder``. One for each process, as moto's state is."""
 
-    def __init__(self) -> None:
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    def __init__(self, folder: Path) -> None:
+        from harness.moto_objects import install
 
-        self._application = DomainDispatcherApplication(create_backend_app)
+        install()
+        self._moto = Moto()
+        self.buckets = KeptBuckets(folder, self._moto.call)
         trust = quote(json.dumps(_TRUST), safe="")
         self._form("iam", f"Action=CreateRole&Version=2010-05-08&RoleName={ROLE}&AssumeRolePolicyDocument={trust}")
 
     def call(self, request: Request) -> Response:
-        """moto's answer. What moto cannot do, and breaks on, is said to be that: an error of status 400."""
-        request = held(request)
-        answer: list[Any] = []
-        try:
-            parts = self._application(
-                _environ(request), lambda status, headers, _=None: answer.extend((status, headers))
-            )
-            body = b"".join(parts)
-        except Exception as error:
-            traceback.print_exc()  # into the door's log; to the caller it is one line
-            raise ServiceError(
-                "UnsupportedOperation", f"moto, which answers this, fails on it: {error!r}"[:500]
-            ) from error
-        if hasattr(parts, "close"):
-            parts.close()
+        """What moto cannot do, and breaks on, is said to be that: an error of status 400. Raises `ServiceError`."""
+        request = path_style(request)
+        if request.path.startswith("/moto-api"):
+            why = "moto's own interface is not served: it would change what is kept on disk behind the door's back"
+            raise ServiceError("UnsupportedOperation", why)
+        if for_s3(request):
+            return self.buckets.call(request)
+        answer = self._moto.call(request)
         if signed_for(request) == "sts" or b"GetCallerIdentity" in request.body:
-            body = body.replace(_NOBODY, ASSUMED_ROLE_ARN.encode())
-        dropped = ("content-length", "connection", "date", "server")
-        headers = tuple((name, value) for name, value in answer[1] if name.lower() not in dropped)
-        if request.method == "HEAD":
-            length = next((value for name, value in answer[1] if name.lower() == "content-length"), "0")
-            headers += (("Content-Length", length),)
-        return Response(int(answer[0].split()[0]), headers, body)
+            return replace(answer, body=answer.body.replace(_NOBODY, ASSUMED_ROLE_ARN.encode()))
+        return answer
 
     def read_object(self, bucket: str, key: str) -> bytes:
         """The content of an object. Raises `FileNotFoundError` where there is none."""
-        answer = self.call(Request("GET", f"/{quote(bucket)}/{quote(key)}", signed("s3")))
-        if answer.status != 200:
-            raise FileNotFoundError(f"s3://{bucket}/{key}")
-        return answer.body
+        return b"".join(self.buckets.find(bucket, key).read())
 
     def has_object(self, bucket: str, key: str) -> bool:
-        return self.call(Request("HEAD", f"/{quote(bucket)}/{quote(key)}", signed("s3"))).status == 200
+        return self.call(Request("HEAD", object_target(bucket, key), signed("s3"))).status == 200
 
     def make_log_stream(self, group: str, stream: str) -> None:
         """With its group, unless they are there."""
@@ -102,62 +87,3 @@ def knows(operation: str) -> bool:
     from moto.sagemaker.responses import SageMakerResponse
 
     return hasattr(SageMakerResponse, xform_name(operation))
-
-
-def signed(service: str) -> dict[str, str]:
-    """The headers of a request of our own to ``service``, by which moto tells whom it is for."""
-    scope = f"Credential=harness/20260101/{REGION}/{service}/aws4_request"
-    return {"authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=none"}
-
-
-def held(request: Request) -> Request:
-    """``request`` with its body in memory. Raises `ServiceError` where it is too large for that."""
-    if request.upload is None:
-        return request
-    parts, total = [], int(request.header("content-length") or 0)
-    if total <= MAX_BODY:
-        total = 0
-        while total <= MAX_BODY and (part := request.upload.read(MAX_BODY)):
-            parts.append(part)
-            total += len(part)
-    if total > MAX_BODY:
-        raise ServiceError("RequestEntityTooLargeException", f"more than {MAX_BODY} bytes", 413)
-    return replace(request, body=b"".join(parts), upload=None)
-
-
-def _environ(request: Request) -> dict[str, Any]:
-    """``request`` as WSGI has it (PEP 3333), with what moto's own server adds."""
-    from moto.core.request import (
-        PRESERVED_HEADER_NAMES_ENVIRON_KEY,
-        environ_key_for_header,
-        should_preserve_original_header_name,
-    )
-
-    parts = urlsplit(f"//door{request.target}") if request.target.startswith("/") else urlsplit(request.target)
-    host, _, port = (request.header("host") or "localhost:80").rpartition(":")
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(parts.path or "/").decode("latin-1"),
-        "QUERY_STRING": parts.query,
-        "REQUEST_URI": request.target,
-        "RAW_URI": request.target,
-        "SERVER_NAME": host or "localhost",
-        "SERVER_PORT": port if port.isdecimal() else "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "127.0.0.1",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(request.body),
-        "wsgi.errors": io.StringIO(),
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    headers = {**request.headers, "x-moto-account-id": ACCOUNT, "content-length": str(len(request.body))}
-    headers.setdefault("host", "localhost")
-    environ |= {environ_key_for_header(name): value for name, value in headers.items()}
-    environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = {
-        environ_key_for_header(name): name for name in headers if should_preserve_original_header_name(name)
-    }
-    return environ

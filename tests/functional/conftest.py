@@ -56,9 +56,9 @@ class LocalDoor:
 
 
 @pytest.fixture(scope="session")
-def services() -> MotoServices:
+def services(tmp_path_factory: pytest.TempPathFactory) -> MotoServices:
     """One for all tests: moto's state is the process's own."""
-    return MotoServices()
+    return MotoServices(tmp_path_factory.mktemp("s3"))
 
 
 @pytest.fixture

@@ -175,7 +175,8 @@ import boto3
 s3 = boto3.client("s3")
 s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
 s3.put_object(Bucket="kept", Key="../../a b+ü", Body=b"first", ContentType="text/csv", Metadata={"my_key": "v"})
-s3.put_object(Bucket="kept", Key="../../a b+ü", Body=b"second", ContentType="text/csv", Metadata={"my_key": "v"})
+s3.put_object(Bucket="kept", Key="../../a b+ü", Body=b"second", ContentType="text/csv", Metadata={"my_key": "v"},
+              CacheControl="no-cache", ChecksumAlgorithm="SHA256")
 s3.copy_object(Bucket="kept", Key="copy", CopySource={"Bucket": "kept", "Key": "../../a b+ü"})
 upload = s3.create_multipart_upload(Bucket="kept", Key="large")["UploadId"]
 part = s3.upload_part(Bucket="kept", Key="large", UploadId=upload, PartNumber=1, Body=b"x" * 6_000_000)
@@ -189,6 +190,11 @@ s3.create_bucket(Bucket="gone", CreateBucketConfiguration={"LocationConstraint":
 s3.delete_bucket(Bucket="gone")
 print("done")
 """
+DELETE_ONE_OF_TWO = """
+import boto3
+
+boto3.client("s3").delete_object(Bucket="kept", Key="../../a b+ü")
+"""
 LOOK = """
 import boto3
 
@@ -197,6 +203,8 @@ print([bucket["Name"] for bucket in s3.list_buckets()["Buckets"]])
 for each in s3.list_objects_v2(Bucket="kept")["Contents"]:
     found = s3.get_object(Bucket="kept", Key=each["Key"])
     print(each["Key"], len(found["Body"].read()), found["ContentType"], found["Metadata"])
+    assert (each["Size"], each["ETag"]) == (found["ContentLength"], found["ETag"])
+    assert each["Key"] == "large" or (found["CacheControl"], len(found["ChecksumSHA256"])) == ("no-cache", 44)
 """
 
 
@@ -219,7 +227,9 @@ def test_objects_that_were_acknowledged_outlive_the_sudden_end_of_the_door(place
     ]
     kept = [path for path in place.folder.rglob("*") if path.is_file()]
     assert all(path.is_relative_to(place.state.path) or path.name == "script.py" for path in kept)
-    assert len(list((place.state.path / "s3").rglob("*.content"))) == 3
+    assert len(list((place.state.path / "s3" / "contents").iterdir())) == 2, "the copy shares its content"
+    alone = place.run("exec", "--", sys.executable, place.script(DELETE_ONE_OF_TWO + LOOK)).stdout
+    assert alone.splitlines() == [line for line in before.splitlines() if not line.startswith("..")]
 
 
 def test_a_port_that_is_taken_is_told_in_one_line_with_what_to_do(place: Place) -> None:
