@@ -6,6 +6,7 @@ service's own protocol; what reaches the caller as a 500 is a bug of ours.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import traceback
@@ -104,17 +105,27 @@ class Api:
         operation, invoke = self._plane.runtime[how]
         if request.upload is not None:
             raise ServiceError("ValidationError", f"The body has more than the {MAX_HELD} bytes that are read.", 413)
-        members: dict[str, Any] = {"EndpointName": name}
-        shape = input_shape(operation, RUNTIME)
-        for member, found in shape.members.items():
-            value = request.header(found.serialization.get("name", ""))
-            if found.serialization.get("location") == "header" and value is not None:
-                members[member] = int(value) if found.type_name == "integer" and _NUMBER.fullmatch(value) else value
+        members: dict[str, Any] = {"Body": "", "EndpointName": name}
+        for header, member, kind in _headers_of(operation):
+            value = request.headers.get(header)
+            if value is not None:
+                members[member] = int(value) if kind == "integer" and _NUMBER.fullmatch(value) else value
         try:
-            checked({"Body": "", **members}, shape)
+            checked(members, input_shape(operation, RUNTIME))
         except ServiceError as error:
             raise ServiceError("ValidationError", error.message) from None
         return invoke(name, request)
+
+
+@functools.cache
+def _headers_of(operation: str) -> tuple[tuple[str, str, str], ...]:
+    """The headers of an operation of Runtime, in lower case, with the member that each is and its type."""
+    members = [
+        (name, shape.serialization, shape.type_name) for name, shape in input_shape(operation, RUNTIME).members.items()
+    ]
+    return tuple(
+        (place["name"].lower(), name, kind) for name, place, kind in members if place.get("location") == "header"
+    )
 
 
 def why_refused(request: Request) -> str:
