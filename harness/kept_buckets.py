@@ -21,11 +21,13 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+from harness import moto_objects
 from harness.moto_dispatch import held, signed
+from harness.moto_objects import Key
 from harness.record import write_json
 from harness.s3_content import Content, Contents, content_of
-from harness.s3_requests import Asked, S3Error, asked, byte_range, object_target, s3_answer
-from harness.s3_upload import Payload, stored_headers
+from harness.s3_requests import Asked, S3Error, asked, byte_range, copied_range, object_target, s3_answer
+from harness.s3_upload import Payload, can_sum, stored_headers
 from harness.wire import Request, Response
 
 _BUCKET = "bucket.json"
@@ -62,11 +64,10 @@ class KeptBuckets:
 
     def find(self, bucket: str, key: str) -> Content:
         """Raises `FileNotFoundError` where there is no such object."""
-        answer = self._moto(Request("GET", object_target(bucket, key), signed("s3")))
-        content = content_of(answer.body)
-        if answer.status != 200 or content is None:
+        found = moto_objects.find(bucket, key)
+        if found is None or found.stands_for is None:
             raise FileNotFoundError(f"s3://{bucket}/{key}")
-        return content
+        return found.stands_for
 
     def restore(self, note: Callable[[str], None]) -> None:
         """Give moto all that is kept, before anything else is asked; ``note`` is told of it."""
@@ -102,8 +103,8 @@ class KeptBuckets:
         content = content_of(found.body)
         if found.status != 200 or content is None:
             return found
-        wanted = byte_range(request.header("x-amz-copy-source-range"), content.size)
-        part = Request("PUT", request.target, {**signed("s3")}, upload=_Pieces(content.read(*wanted or (0, None))))
+        wanted = copied_range(request.header("x-amz-copy-source-range"), content.size)
+        part = Request("PUT", request.target, {**signed("s3")}, upload=_Pieces(content.read(*wanted)))
         answer = self._store(part, replace(place, copies=False))
         if answer.status != 200:
             return answer
@@ -163,14 +164,13 @@ class KeptBuckets:
     def _keep_object(self, folder: Path, bucket: str, key: str) -> None:
         """Bring what is kept of ``key`` to what moto has of it now."""
         document = folder / f"{_digest(key)}.object"
-        asking = {**signed("s3"), "x-amz-checksum-mode": "ENABLED"}
-        answer = self._moto(Request("GET", object_target(bucket, key), asking))
-        content = content_of(answer.body)
-        if answer.status != 200 or content is None:
+        found = moto_objects.find(bucket, key)
+        if found is None or found.stands_for is None:
             document.unlink(missing_ok=True)
             self._written.pop(document, None)
         elif folder.is_dir():
-            files, headers = [each.path.name for each in content.files], dict(_kept_headers(answer))
+            content = found.stands_for
+            files, headers = [each.path.name for each in content.files], _kept_headers(found)
             told = {"bucket": bucket, "key": key, "files": files, "etag": content.etag, "headers": headers}
             write_json(document, told)
             self._written[document] = content
@@ -208,21 +208,22 @@ def _check_emulated(request: Request, place: Asked) -> None:
 
 
 def _without_new_sum(request: Request) -> Request:
-    """A copy keeps the checksum of what it is a copy of; for another algorithm's, moto would take the token's."""
-    if request.header("x-amz-copy-source") is None:
+    """A copy keeps the checksum of what it is a copy of, where one of another algorithm cannot be made."""
+    if can_sum((request.header("x-amz-checksum-algorithm") or "").lower()):
         return request
     headers = {name: value for name, value in request.headers.items() if name != "x-amz-checksum-algorithm"}
     return replace(request, headers=headers)
 
 
-def _kept_headers(answer: Response) -> Iterator[tuple[str, str]]:
-    for name, value in ((name.lower(), value) for name, value in answer.headers):
-        if name in _HEADERS or name.startswith(_METADATA):
-            yield name, value
-        # The sum of a multipart upload's sums is one only together with its parts.
-        elif name.startswith(_CHECKSUM) and name != "x-amz-checksum-type" and "-" not in value:
-            yield name, value
-            yield "x-amz-sdk-checksum-algorithm", name.removeprefix(_CHECKSUM).upper()
+def _kept_headers(found: Key) -> dict[str, str]:
+    """Those of an upload that would make it anew."""
+    headers = {name.lower(): str(value) for name, value in found.metadata.items()}
+    kept = {name: value for name, value in headers.items() if name in _HEADERS or name.startswith(_METADATA)}
+    # The sum of a multipart upload's sums is one only together with its parts.
+    if found.checksum_algorithm and found.checksum_value and found.checksum_type != "COMPOSITE":
+        kept["x-amz-sdk-checksum-algorithm"] = found.checksum_algorithm.upper()
+        kept[_CHECKSUM + found.checksum_algorithm.lower()] = found.checksum_value
+    return kept
 
 
 def _digest(text: str) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from harness.describe import ACCOUNT
 from harness.kept_buckets import KeptBuckets
 from harness.moto_dispatch import Moto, signed
+from harness.moto_objects import install
 from harness.s3_requests import for_s3, object_target, path_style
 from harness.wire import JSON_1_1, Request, Response, ServiceError, signed_for, to_json
 
@@ -30,8 +31,6 @@ class MotoServices:
     """Everything is asked by `call`; objects are kept in ``folder``. One for each process, as moto's state is."""
 
     def __init__(self, folder: Path) -> None:
-        from harness.moto_objects import install
-
         install()
         self._moto = Moto()
         self.buckets = KeptBuckets(folder, self._moto.call)

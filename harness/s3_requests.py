@@ -30,10 +30,10 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 class S3Error(Exception):
-    """An error that S3 answers with."""
+    """An error that S3 answers with; ``members`` are those beside the message."""
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        self.code, self.message, self.status = code, message, status
+    def __init__(self, code: str, message: str, status: int = 400, members: Mapping[str, str] | None = None) -> None:
+        self.code, self.message, self.status, self.members = code, message, status, members or {}
         super().__init__(f"{code}: {message}")
 
 
@@ -89,6 +89,16 @@ def asked(request: Request) -> Asked:
     return Asked(request.method, unquote(bucket), unquote(key), query, copies)
 
 
+def copied_range(header: str | None, size: int) -> tuple[int, int | None]:
+    """What UploadPartCopy is to copy of ``size`` bytes. Raises `S3Error`: here nothing else counts as a range."""
+    if header is None:
+        return 0, None
+    found = re.fullmatch(r"bytes=(\d+)-(\d+)", header)
+    if not found or not int(found[1]) <= int(found[2]) < size:
+        raise S3Error("InvalidArgument", f"The x-amz-copy-source-range must be bytes=first-last of {size} bytes")
+    return int(found[1]), int(found[2])
+
+
 def object_target(bucket: str, key: str) -> str:
     return f"/{quote(bucket)}/{quote(key)}"
 
@@ -108,15 +118,14 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
         if found[2] and int(found[2]) < first:
             return None
     if first >= size or first > last:
-        raise S3Error("InvalidRange", f"The requested range {header} is not satisfiable: there are {size} bytes", 416)
+        told = {"ActualObjectSize": str(size), "RangeRequested": header or ""}
+        raise S3Error("InvalidRange", "The requested range is not satisfiable", 416, told)
     return first, last
 
 
 def s3_answer(error: S3Error, request_id: str) -> Response:
-    body = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
-        f"<RequestId>{request_id}</RequestId></Error>"
-    )
+    told = {"Code": error.code, "Message": error.message, **error.members, "RequestId": request_id}
+    members = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in told.items())
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{members}</Error>'
     headers = (("Content-Type", "application/xml"), ("x-amz-request-id", request_id))
     return Response(error.status, headers, body.encode("utf-8", "replace"))

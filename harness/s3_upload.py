@@ -12,7 +12,7 @@ import hashlib
 import io
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from harness.s3_requests import S3Error
@@ -159,14 +159,16 @@ def stored_headers(request: Request, payload: Payload) -> dict[str, str]:
     return headers
 
 
-def composite(checksums: list[Mapping[str, str]], algorithm: str) -> str | None:
-    """The sum of parts' sums in base 64, None where a part has none or we cannot make it."""
-    if algorithm not in _SUMS or any(algorithm not in each for each in checksums):
-        return None
+def can_sum(algorithm: str) -> bool:
+    """Whether sums of ``algorithm``, in lower case, are made here."""
+    return algorithm in _SUMS
+
+
+def sum_of(pieces: Iterable[bytes], algorithm: str) -> bytes:
     total = _SUMS[algorithm]()
-    for each in checksums:
-        total.update(base64.b64decode(each[algorithm]))
-    return _base64(total.digest())
+    for each in pieces:
+        total.update(each)
+    return total.digest()
 
 
 def _too_large() -> S3Error:

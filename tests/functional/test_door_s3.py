@@ -157,12 +157,13 @@ def test_copies_are_objects_of_their_own(local_door: LocalDoor, bucket: str) -> 
     s3.put_object(Bucket=bucket, Key="a b+ü", Body=b"first", ContentType="text/csv", Metadata={"k": "v"})
     source = {"Bucket": bucket, "Key": "a b+ü"}
 
-    s3.copy_object(Bucket=bucket, Key="copy", CopySource=source, ChecksumAlgorithm="SHA256")
+    copied = s3.copy_object(Bucket=bucket, Key="copy", CopySource=source, ChecksumAlgorithm="SHA256")
     s3.copy_object(Bucket=bucket, Key="a b+ü", CopySource=source, Metadata={"k": "w"}, MetadataDirective="REPLACE")
     s3.delete_object(Bucket=bucket, Key="a b+ü")
 
     copy = s3.get_object(Bucket=bucket, Key="copy", ChecksumMode="ENABLED")
     assert (copy["Body"].read(), copy["ContentType"], copy["Metadata"]) == (b"first", "text/csv", {"k": "v"})
+    assert copied["CopyObjectResult"]["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(b"first").digest()).decode()
     with pytest.raises(ClientError, match="NoSuchKey"):
         s3.get_object(**source)
 
@@ -182,6 +183,9 @@ def test_parts_may_be_copied_out_of_other_objects(local_door: LocalDoor, bucket:
     s3.complete_multipart_upload(**here, MultipartUpload={"Parts": parts})
 
     assert s3.get_object(Bucket=bucket, Key="joined")["Body"].read() == sent[: 5 * MIB] + sent[10:20]
+    for wanted in ("bytes=0-", "0-3", f"bytes=0-{6 * MIB}"):
+        with pytest.raises(ClientError, match="InvalidArgument"):
+            s3.upload_part_copy(**here, PartNumber=3, CopySource=f"{bucket}/source", CopySourceRange=wanted)
     with pytest.raises(ClientError, match="NoSuchKey"):
         s3.upload_part_copy(**here, PartNumber=3, CopySource=f"{bucket}/no-such-key")
 
