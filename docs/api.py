@@ -34,7 +34,8 @@ Models, endpoints, training jobs that are over or wait, buckets and the newest v
 however it ends; jobs that train, roles, logs and repositories of the user's own do not.
 
 What the harness answers is held to botocore's model of the service first: a member that is missing, unknown or of the
-wrong type is a `ValidationException`. What is not emulated says so, as `UnsupportedOperation`.
+wrong type is a `ValidationException`. What is not emulated says so, as `UnsupportedOperation`. moto's own tests of
+these operations are run against the door, too: [which, and which do not apply](moto-tests.md).
 """
 
 

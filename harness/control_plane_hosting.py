@@ -6,7 +6,7 @@ worded as the platform words them: what does not exist is a ValidationException 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -208,9 +208,7 @@ class HostingOperations:
         found = self._endpoints.get(name)
         if found is None:
             raise _missing(ENDPOINT, name)
-        unknown = sorted(set(desired) - {each.variant_name for each in found.variants})
-        if unknown:
-            raise validation(f"Could not find variant {', '.join(unknown)} of endpoint {name}.")
+        _check_variants([each["VariantName"] for each in request["DesiredWeightsAndCapacities"]], found)
         variants = tuple(_scaled(each, desired.get(each.variant_name, {})) for each in found.variants)
         if sum(each.count for each in variants) > MAX_INSTANCES:
             raise validation(f"DesiredInstanceCount: {MAX_INSTANCES} instances at most share this machine.")
@@ -286,6 +284,17 @@ def _found(records: Records[Requested], kind: str, name: str) -> Requested:
     if record is None:
         raise _missing(kind, name)
     return record
+
+
+def _check_variants(names: Sequence[str], record: EndpointRecord) -> None:
+    """Raises `ServiceError`, in the platform's words, where ``names`` are not some of its variants, each once."""
+    for name in names:
+        if names.count(name) > 1:
+            raise validation(f'The variant name "{name}" was non-unique within the request.')
+    unknown = ", ".join(name for name in names if name not in {each.variant_name for each in record.variants})
+    if unknown:
+        where = f'within endpoint configuration "{record.config_name}"'
+        raise validation(f'The variant name(s) "{unknown}" is/are not present {where}.')
 
 
 def _missing(kind: str, name: str) -> ServiceError:

@@ -128,7 +128,8 @@ class TrainingOperations:
         found = [
             {key: each.description[key] for key in shown if key in each.description} for each in self._records.all()
         ]
-        return listed(found, request, name="TrainingJobName", status="TrainingJobStatus", member="TrainingJobSummaries")
+        ordered = {"SortOrder": "Ascending", **request}  # the default here, and nowhere else (botocore's model)
+        return listed(found, ordered, name="TrainingJobName", status="TrainingJobStatus", member="TrainingJobSummaries")
 
     def stop(self, request: Members, _: float) -> Members:
         record = self._found(request["TrainingJobName"])

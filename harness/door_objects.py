@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 
-from harness.moto_services import signed
+from harness.moto_dispatch import signed
 from harness.wire import Request, Response
 
 _XML = "{http://s3.amazonaws.com/doc/2006-03-01/}"

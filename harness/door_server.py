@@ -144,9 +144,10 @@ class _Connection(socketserver.BaseRequestHandler):
         with closing(response.stream) as stream:
             self.request.sendall(head)
             if not bodiless:
-                self._send_stream(stream, in_chunks=not measured)
+                self._send_parts(stream, in_chunks=not measured)
 
-    def _send_stream(self, stream: Iterator[bytes], in_chunks: bool) -> None:
+    def _send_parts(self, stream: Iterator[bytes], in_chunks: bool) -> None:
+        """Each as it comes."""
         for part in stream:
             if part:
                 self.request.sendall(b"%x\r\n%b\r\n" % (len(part), part) if in_chunks else part)

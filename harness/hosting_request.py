@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness import async_request
+from harness.describe import ACCOUNT, REGION
 from harness.endpoint_records import Requested, Variant
 
 HEALTH_CHECK_SECONDS = 480.0  # developer guide, 'Use your own inference code': 8 minutes
@@ -84,7 +85,8 @@ def config_problems(request: Mapping[str, Any], models: Iterable[str]) -> list[s
         if "ModelName" not in variant:
             problems.append(f"{where}ModelName: is missing; inference components are not hosted")
         elif variant["ModelName"] not in known:
-            problems.append(f"{where}ModelName: could not find model {variant['ModelName']!r}")
+            arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model/{variant['ModelName'].lower()}"
+            problems.append(f'Could not find model "{arn}".')  # the platform's words
         if "InstanceType" not in variant and "ServerlessConfig" not in variant:
             problems.append(f"{where}InstanceType: is missing")
     names = [variant["VariantName"] for variant in variants]

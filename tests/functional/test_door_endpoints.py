@@ -85,7 +85,7 @@ def test_names_are_taken_whatever_their_case_and_missing_ones_are_told(local_doo
         sagemaker.describe_endpoint(EndpointName="nope")
     with pytest.raises(ClientError, match='Could not find endpoint configuration "arn'):
         endpoint(local_door, "other", "nope")
-    with pytest.raises(ClientError, match="could not find model 'nope'"):
+    with pytest.raises(ClientError, match='Could not find model "arn:aws:sagemaker:us-west-2:000000000000:model/nope"'):
         config(local_door, "other", variant("v", "nope"))
     with pytest.raises(ClientError, match=r"ValidationError.*Endpoint SERVED of account \d+ not found"):
         invoke(local_door, "SERVED")
@@ -273,6 +273,15 @@ def test_an_update_may_keep_counts_and_weights(local_door: LocalDoor) -> None:
     wanted = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 3, "DesiredWeight": 2.0}]
     sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=wanted)
     assert settled(local_door, name)["ProductionVariants"][0]["CurrentInstanceCount"] == 3
+
+    for names, why in (
+        (("AllTraffic", "AllTraffic"), "non-unique"),
+        (("other",), r'"other" is/are not present within'),
+    ):
+        with pytest.raises(ClientError, match=why):
+            sagemaker.update_endpoint_weights_and_capacities(
+                EndpointName=name, DesiredWeightsAndCapacities=[{**wanted[0], "VariantName": each} for each in names]
+            )
 
     config(local_door, "next", variant("AllTraffic", "mod"))
     sagemaker.update_endpoint(

@@ -152,6 +152,8 @@ def test_jobs_are_listed_by_status(door: LocalDoor, executor: Obedient) -> None:
 
     assert [each["TrainingJobName"] for each in failed] == ["a"]
     assert [each["TrainingJobStatus"] for each in all_of_them] == ["Failed", "InProgress"]
+    by_default = sagemaker.list_training_jobs()["TrainingJobSummaries"]
+    assert [each["TrainingJobName"] for each in by_default] == ["a", "b"], "the oldest first, as botocore's model says"
     assert described(door, "a")["FailureReason"] == "AlgorithmError: , exit code: 1"
 
 

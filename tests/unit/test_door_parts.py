@@ -168,7 +168,7 @@ def test_a_configuration_is_refused_with_all_its_problems() -> None:
 
     told = "\n".join(config_problems({"ProductionVariants": variants, "ExplainerConfig": {"a": 1}}, ["m"]))
 
-    for each in ("ExplainerConfig", "serverless", "could not find model 'n'", "a name of its own", "10 instances"):
+    for each in ("ExplainerConfig", "serverless", ":model/n", "a name of its own", "10 instances"):
         assert each in told
 
 
