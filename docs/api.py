@@ -30,8 +30,8 @@ that come with them: Content-MD5, the signature's SHA-256, CRC32, SHA1 and SHA25
 client tells them, and multipart uploads have no FULL_OBJECT sum. SelectObjectContent and uploads of HTML forms are
 refused.
 
-Models, endpoints, training jobs that are over or wait, buckets and the newest version of each object outlive the door,
-however it ends; jobs that train, roles, logs and repositories of the user's own do not.
+Models, endpoints, training jobs that are over or wait, the logs of both, buckets and the newest version of each object
+outlive the door, however it ends; jobs that train, roles, log groups and repositories of the user's own do not.
 
 What the harness answers is held to botocore's model of the service first: a member that is missing, unknown or of the
 wrong type is a `ValidationException`. What is not emulated says so, as `UnsupportedOperation`. moto's own tests of

@@ -48,7 +48,7 @@ def serve(folder: StateFolder, port: int) -> None:
         own = servers_own(os.environ, str(folder.path))
         os.environ.clear()
         os.environ.update(own)
-        services = MotoServices(folder.path / "s3")
+        services = MotoServices(folder.path)
         wanted = WantedAnswers(folder.path)
         try:
             server = Server(lambda request: wanted.answer(request, api.handle), port)
@@ -73,7 +73,7 @@ def serve(folder: StateFolder, port: int) -> None:
         )
         plane = ControlPlane(folder.path, instances, services, executor, queue=JobQueue(hold, _note))
         api = Api(plane, services.call, _note, lambda: {"pid": os.getpid()})
-        services.buckets.restore(_note)
+        services.restore(_note)
         with server, folder.serving(server.url, os.getpid()):
             plane.recover()  # before there can be new jobs and endpoints, which need no recovery
             threading.Thread(target=server.serve_forever, name="door", daemon=True).start()

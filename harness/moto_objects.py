@@ -10,11 +10,12 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
+from moto.logs.models import logs_backends
 from moto.s3 import models, responses
 from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML, MissingBucket
 from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 
-from harness.describe import ACCOUNT
+from harness.describe import ACCOUNT, REGION
 from harness.s3_content import Content, content_of, joined
 from harness.s3_upload import can_sum, sum_of
 
@@ -93,6 +94,11 @@ def find(bucket: str, key: str) -> Key | None:
     except MissingBucket:
         return None
     return found if isinstance(found, Key) and found.stands_for else None
+
+
+def put_old_log_events(group: str, stream: str, lines: list[dict[str, Any]]) -> None:
+    """Into a stream that is there, also those that are older than what PutLogEvents takes."""
+    logs_backends[ACCOUNT][REGION].groups[group].put_log_events(stream, lines)
 
 
 def install() -> None:

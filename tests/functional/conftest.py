@@ -58,7 +58,7 @@ class LocalDoor:
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> MotoServices:
     """One for all tests: moto's state is the process's own."""
-    return MotoServices(tmp_path_factory.mktemp("s3"))
+    return MotoServices(tmp_path_factory.mktemp("services"))
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ class Rig:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._numbers = folder, count()
-        self._services = MotoServices(folder / "s3")
+        self._services = MotoServices(folder / "services")
         self._moto = Moto()
         self._begin()
 

@@ -116,6 +116,7 @@ LAYERS = {
         "instances",
         "job_file",
         "kept_buckets",
+        "kept_logs",
         "log_shipping",
         "machine",
         "model_archive",
