@@ -53,8 +53,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         return f"http://{self.server_address[0]!s}:{self.server_address[1]}"
 
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client: object) -> None:
-        while not self._slots.acquire(timeout=0.05):
+        if not self._slots.acquire(blocking=False):
             self._end_longest_waiting()
+            while not self._slots.acquire(timeout=0.05):
+                self._end_longest_waiting()
         super().process_request(request, client)
 
     def process_request_thread(self, request: socket.socket | tuple[bytes, socket.socket], client: object) -> None:

@@ -28,7 +28,7 @@ from harness.record import write_json
 from harness.s3_content import Content, Contents, content_of
 from harness.s3_requests import Asked, S3Error, asked, byte_range, copied_range, object_target, s3_answer
 from harness.s3_upload import Payload, can_sum, stored_headers
-from harness.wire import Request, Response
+from harness.wire import Request, Response, ServiceError
 
 _BUCKET = "bucket.json"
 _HEADERS = ("content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "expires")
@@ -61,6 +61,8 @@ class KeptBuckets:
             return self._changed(_without_new_sum(held(request)), place)
         except S3Error as error:
             return s3_answer(error, str(uuid.uuid4()))
+        except ServiceError as error:  # in the words of another protocol
+            return s3_answer(S3Error(error.code, error.message, error.status), str(uuid.uuid4()))
 
     def find(self, bucket: str, key: str) -> Content:
         """Raises `FileNotFoundError` where there is no such object."""

@@ -5,40 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from docs.api import answered
 from harness.api import TARGET, Api
 from harness.control_plane import ControlPlane
 from harness.control_plane_training import TrainingExecutor
 from harness.moto_services import MotoServices
-from harness.service_model import input_shape, operations
+from harness.service_model import SAGEMAKER, input_shape, operations
 from harness.wire import Request, Response
 from tests.fake_instances import FakeInstances
 from tests.malformed import HOSTILE, as_body, spoilt, structures_of
 
-OURS = (
-    "CreateModel",
-    "CreateEndpointConfig",
-    "CreateEndpoint",
-    "UpdateEndpoint",
-    "UpdateEndpointWeightsAndCapacities",
-    "DescribeEndpoint",
-    "DeleteEndpoint",
-    "ListEndpoints",
-    "ListModels",
-    "AddTags",
-    "CreateTrainingJob",
-    "DescribeTrainingJob",
-    "ListTrainingJobs",
-    "StopTrainingJob",
-    "CreateTransformJob",
-    "DescribeTransformJob",
-    "ListTransformJobs",
-    "StopTransformJob",
-)
+OURS = [each["operation"] for each in answered()[SAGEMAKER]]  # which a test holds to those that there are
 HOST = {"host": "127.0.0.1:80"}
 
 
@@ -181,7 +164,7 @@ def well_behaved(answer: Response) -> bool:
 def test_an_operation_of_ours_never_breaks(rig: tuple[Api, FakeInstances], operation: str) -> None:
     api, instances = rig
 
-    @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     @given(structures_of(input_shape(operation)))
     def check(members: dict[str, Any]) -> None:
         answer = api.handle(Request("POST", "/", {**HOST, "x-amz-target": TARGET + operation}, as_body(members)))
@@ -260,3 +243,62 @@ def test_no_invocation_breaks_it(
     answer = rig[0].handle(Request("POST", target, {**HOST, **named}, body))
 
     assert 400 <= answer.status < 500, answer
+    assert json.loads(answer.body)["message"]
+
+
+OREGON = b"<CreateBucketConfiguration><LocationConstraint>us-west-2</LocationConstraint></CreateBucketConfiguration>"
+SIGNED_FOR_S3 = {"authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-west-2/s3/aws4_request"}
+S3_QUERIES = [
+    *("acl", "cors", "delete", "encryption", "lifecycle", "list-type", "location", "notification", "object-lock"),
+    *("partNumber", "policy", "restore", "select", "tagging", "uploadId", "uploads", "versionId", "versioning"),
+    *("versions", "website", "continuation-token", "max-keys", "prefix", "attributes", "retention", "X-Amz-Signature"),
+]
+S3_HEADERS = [
+    *("range", "content-md5", "x-amz-content-sha256", "x-amz-decoded-content-length", "x-amz-copy-source"),
+    *("x-amz-copy-source-range", "x-amz-checksum-crc32", "x-amz-sdk-checksum-algorithm", "x-amz-trailer"),
+    *("x-amz-tagging", "x-amz-acl", "x-amz-storage-class", "x-amz-object-lock-mode", "if-modified-since", "if-match"),
+    *("content-encoding", "content-type", "x-amz-checksum-algorithm", "x-amz-metadata-directive"),
+]
+HOSTILE_TEXT = st.one_of(
+    st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=30),
+    st.sampled_from(["", "-1", "99999999999999999999", "bytes=1-0", "../../x", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"]),
+    st.sampled_from(
+        ["hostile/there", "/hostile/there?versionId=x", "hostile", "%", "%ZZ", "SHA256", "aws-chunked", "1"]
+    ),
+)
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    method=st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD", "PATCH", "OPTIONS"]),
+    place=st.one_of(
+        st.sampled_from(["/hostile", "/hostile/there", "/hostile/", "//there", "/hostile//x", "/no-such-bucket/x"]),
+        HOSTILE_TEXT.map(lambda text: "/hostile/" + quote(text)),
+        HOSTILE_TEXT.map(lambda text: "/" + quote(text)),
+    ),
+    query=st.lists(st.tuples(st.sampled_from(S3_QUERIES), HOSTILE_TEXT), max_size=3),
+    headers=st.dictionaries(st.sampled_from(S3_HEADERS), HOSTILE_TEXT, max_size=3),
+    body=st.one_of(
+        st.binary(max_size=80),
+        st.sampled_from(
+            [b"<a", b"<Delete><Object/></Delete>", b"<CompleteMultipartUpload/>", b"<x>" * 500, b"3\r\nabc"]
+        ),
+    ),
+)
+def test_no_request_for_s3_breaks_it(
+    rig: tuple[Api, FakeInstances],
+    method: str,
+    place: str,
+    query: list[tuple[str, str]],
+    headers: dict[str, str],
+    body: bytes,
+) -> None:
+    api, signed = rig[0], HOST | SIGNED_FOR_S3
+    api.handle(Request("PUT", "/hostile", signed, OREGON))
+    api.handle(Request("PUT", "/hostile/there", signed, b"content"))
+
+    answer = api.handle(Request(method, f"{place}?{urlencode(query)}", signed | headers, body))
+
+    assert answer.status < 500, answer
+    if answer.status >= 400 and method != "HEAD" and answer.body:
+        assert b"<Code>" in answer.body, answer

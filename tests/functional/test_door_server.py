@@ -11,9 +11,12 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness import door_server
 from harness.door_server import Server
+from harness.http_messages import GoneError, RefusedError
 from harness.wire import Request, Response
 
 
@@ -202,6 +205,40 @@ def test_what_is_no_request_is_refused_once_and_the_connection_ends(address: tup
     assert 400 <= int(head.split()[1]) < 506, head
     assert b"Connection: close" in head
     assert json.loads(body)["__type"].endswith("Exception")
+
+
+PIECES = [b"GET / HTTP/1.1", b"\r\n", b"\r", b"\n", b":", b"A: b\r\n", b"Content-Length: 9\r\n", b"0", b"\x00"]
+
+
+def test_no_bytes_get_anything_but_a_refusal() -> None:
+    broken: list[str] = []
+
+    def carefully(request: Request) -> Response:
+        try:
+            return echo(request)
+        except (RefusedError, GoneError):
+            raise
+        except Exception as error:
+            broken.append(repr(error))
+            raise
+
+    with serving(carefully) as address:
+
+        @settings(max_examples=300)
+        @given(
+            st.one_of(
+                st.binary(max_size=200),
+                st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join),
+                st.binary(max_size=40).map(lambda body: CHUNKED + body),
+            )
+        )
+        def check(sent: bytes) -> None:
+            said = exchange(address, sent)
+
+            assert said == b"" or 200 <= int(said.split()[1]) < 506
+
+        check()
+    assert broken == []
 
 
 def test_a_client_that_goes_in_the_middle_is_no_error(
