@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks import endpoint, log_lines
 from benchmarks.door_deploy import DoorDeploy
 from benchmarks.door_jobs import DoorJobs
+from benchmarks.door_traffic import CONNECTIONS, DoorTraffic
 from benchmarks.jobs import Jobs
 from benchmarks.peers import ByHand, Harness, SdkLocalMode
 from benchmarks.results import Aim, Line, Measured
@@ -290,6 +291,39 @@ def deploy(bench: Bench, step: Step) -> list[Line]:
     ]
 
 
+def door_traffic(bench: Bench, step: Step) -> list[Line]:
+    """The AWS door: invocations through it against the container itself, Describe calls, and a gigabyte into S3."""
+    step.detail("training a model to host")
+    model = bench.harness.train(bench.jobs.mnist_file, "--hp", "epochs=1").folder / "model.tar.gz"
+    with DoorTraffic(bench.jobs.folder.parent / "door", model, bench.jobs.folder / "code") as served:
+        invoked = take_turns(
+            [Way("door", served.through, bench.repetitions), Way("container", served.bare, bench.repetitions)],
+            step.detail,
+        )
+        described = take_turns([Way("describe", served.describe, bench.repetitions)], step.detail)["describe"]
+        stored = take_turns(
+            [
+                Way("one PUT", served.upload, bench.slow_repetitions),
+                Way("upload_file", served.upload_file, bench.slow_repetitions),
+                Way("download_file", served.download_file, bench.slow_repetitions),
+                Way("cp", served.copy, bench.slow_repetitions),
+            ],
+            step.detail,
+        )
+    ours, peer, copy = invoked["door"], invoked["container"], stored["cp"].measured()
+    bare, many = "the container, reached directly", f"InvokeEndpoint over {CONNECTIONS} connections"
+    return [
+        Line("InvokeEndpoint, p50", "ms", ours.measured(0), bare, peer.measured(0)),
+        Line("InvokeEndpoint, p99", "ms", ours.measured(1), bare, peer.measured(1)),
+        Line(many, "/s", ours.measured(2), bare, peer.measured(2), Aim(0.95, at_least=True)),
+        Line("DescribeEndpoint, p50", "ms", described.measured(0)),
+        Line("1 GB into S3 in one PUT", "s", stored["one PUT"].measured(), "`cp`", copy),
+        Line("the door's memory after it, at its most", "MB", stored["one PUT"].measured(1)),
+        Line("1 GB into S3 by boto3's `upload_file`", "s", stored["upload_file"].measured(), "`cp`", copy),
+        Line("1 GB out of S3 by boto3's `download_file`", "s", stored["download_file"].measured(), "`cp`", copy),
+    ]
+
+
 ROWS: Mapping[str, Callable[[Bench, Step], list[Line]]] = {
     "mnist": mnist,
     "allreduce": allreduce,
@@ -302,4 +336,5 @@ ROWS: Mapping[str, Callable[[Bench, Step], list[Line]]] = {
     "staging": staging,
     "door": door,
     "deploy": deploy,
+    "door-traffic": door_traffic,
 }
