@@ -36,17 +36,22 @@ class EndsAtOnce:
     def check(self, *_: Any) -> None:
         pass
 
-    def start(self, _: TrainingJob, request: Mapping[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
+    def start(
+        self, _: TrainingJob, request: Mapping[str, Any], created: datetime, tell: Callable[[dict[str, Any]], None]
+    ) -> None:
         history = History()
         for each in (status.STARTING, status.DOWNLOADING, status.TRAINING, status.UPLOADING, status.COMPLETED):
             history = history.move(each, datetime.now(UTC))
-        tell(describe_training_job(request, history, history.transitions[0].start))
+        tell(describe_training_job(request, history, created))
 
     def stop(self, _: str) -> None:
         pass
 
     def take_up(self, *_: Any) -> bool:
         return False
+
+    def close(self) -> None:
+        pass
 
 
 class Rig:
