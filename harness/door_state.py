@@ -8,18 +8,22 @@ from __future__ import annotations
 import fcntl
 import http.client
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
+from harness.deadline import Deadline
 from harness.door_environment import ALIVE, FILES, Door
 from harness.errors import BadInput
 from harness.record import write_json
 
 ANSWER_SECONDS = 5.0
+_LOOKED_SECONDS = 0.5  # whoever looks whether the lock is held has it for an instant
 _LOCK, _DOOR, _ID, _LOG = "lock", "door.json", "id", "door.log"
 
 
@@ -59,10 +63,11 @@ class StateFolder:
     def locked(self) -> Iterator[None]:
         """Hold the lock while the block runs. Raises `BadInput` where another process does."""
         with (self.path / _LOCK).open("r+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BadInput(f"{self.path}: a door serves from this folder already: harness down stops it") from None
+            deadline = Deadline(_LOOKED_SECONDS, "waiting for the lock")
+            while not _locked(lock):
+                if deadline.expired():
+                    raise BadInput(f"{self.path}: a door serves from this folder already: harness down stops it")
+                time.sleep(0.002)
             for name, text in FILES.items():
                 (self.path / name).write_text(text)
             yield
@@ -70,11 +75,7 @@ class StateFolder:
     def held(self) -> bool:
         """Whether a door serves from here, or is about to."""
         with (self.path / _LOCK).open("r+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            return False
+            return not _locked(lock, fcntl.LOCK_SH)
 
     def door(self) -> Door | None:
         """The door that serves, None where there is none or it is not ready yet."""
@@ -83,6 +84,15 @@ class StateFolder:
             return None
         door = Door(**json.loads(file.read_text()))
         return door if _answers(door) else None
+
+
+def _locked(lock: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
+    """Whether ``lock`` is ours now; until its file is closed."""
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _answers(door: Door) -> bool:

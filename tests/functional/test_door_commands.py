@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -246,6 +247,24 @@ def test_a_port_that_is_taken_is_told_in_one_line_with_what_to_do(place: Place) 
     assert "Traceback" not in other.stderr
     assert elsewhere.returncode == 2
     assert f"--port 1: the door serves at {door.url} already" in elsewhere.stderr
+
+
+def test_whoever_looks_whether_a_door_serves_keeps_none_from_starting(tmp_path: Path) -> None:
+    folder, over = StateFolder(tmp_path), threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            folder.held()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(300):
+            with folder.locked():
+                pass
+    finally:
+        over.set()
+        looking.join()
 
 
 def test_only_one_door_serves_from_a_folder(place: Place) -> None:

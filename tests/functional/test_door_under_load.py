@@ -36,7 +36,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 def door_of(place: Place) -> Door:
     door = place.state.door()
-    assert door is not None
+    assert door is not None, place.state.log.read_text()
     return door
 
 
