@@ -192,14 +192,20 @@ def build() -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.option("--cloud", is_flag=True, help="What runs on AWS instead, and what it costs.")
-def ps(*, as_json: bool, cloud: bool) -> None:
-    """List hosts of training jobs and endpoints that are in the engine, or with --cloud those on AWS, which cost."""
+@cli_door.state
+def ps(state: Path, *, as_json: bool, cloud: bool) -> None:
+    """List hosts of training jobs and endpoints that are in the engine, or with --cloud those on AWS, which cost.
+
+    What else a door has follows: jobs that wait or are over, endpoints that are down, buckets.
+    """
     if cloud:
         cli_cloud.list_cloud()
         return
-    from harness import engine, inventory
+    from harness import door_listing, engine, inventory
 
     found = inventory.containers(engine.connect())
+    there = {(entry["kind"], entry["name"]) for entry in found}
+    found += [entry for entry in door_listing.listed(state) if (entry["kind"], entry["name"]) not in there]
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return

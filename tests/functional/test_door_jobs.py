@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from harness import status
+from harness import door_listing, status
 from harness.api import Api
 from harness.control_plane import ControlPlane
 from harness.describe import describe_training_job
@@ -102,6 +102,20 @@ def create(door: LocalDoor, name: str, **members: Any) -> str:
 def described(door: LocalDoor, name: str) -> dict[str, Any]:
     found: dict[str, Any] = door.client("sagemaker").describe_training_job(TrainingJobName=name)
     return found
+
+
+def test_jobs_are_listed_whether_a_host_has_begun_or_not_and_after_the_door(
+    door: LocalDoor, executor: Obedient, tmp_path: Path
+) -> None:
+    create(door, "waits")
+    create(door, "was")
+    executor.move("was", status.DOWNLOADING, status.TRAINING, status.UPLOADING, status.COMPLETED)
+
+    assert list(door_listing.listed(tmp_path / "door")) == [
+        {"kind": "training", "name": "waits", "host": "", "state": "InProgress"},
+        {"kind": "training", "name": "was", "host": "", "state": "Completed"},
+    ]
+    assert list(door_listing.listed(tmp_path / "none")) == []
 
 
 def test_a_job_goes_its_way_as_its_executor_tells(door: LocalDoor, executor: Obedient) -> None:

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import door_listing
 from harness.s3_requests import S3Error, byte_range
 from harness.s3_upload import AwsChunked, Payload
 from harness.wire import Request
@@ -70,6 +71,14 @@ def test_a_file_goes_up_in_parts_and_comes_down_in_ranges(local_door: LocalDoor,
     listed = s3.list_objects_v2(Bucket=bucket)["Contents"][0]
     assert (listed["Size"], listed["ETag"]) == (len(sent), head["ETag"])
     assert s3.get_object(Bucket=bucket, Key="large")["Body"].read() == sent
+
+
+def test_a_bucket_is_listed_with_the_number_of_its_objects(local_door: LocalDoor, bucket: str) -> None:
+    for key in ("one", "two", "two"):
+        local_door.client("s3").put_object(Bucket=bucket, Key=key, Body=b"x")
+
+    state = local_door.services.buckets.folder.parent
+    assert {"kind": "bucket", "name": bucket, "host": "", "state": "2 objects"} in door_listing.listed(state)
 
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "SHA1", "SHA256"])

@@ -96,6 +96,7 @@ LAYERS = {
         "data_sources",
         "debian",
         "door_objects",
+        "door_listing",
         "door_server",
         "ecr",
         "door_state",
