@@ -35,8 +35,7 @@ Invoke = Callable[[str, Request], Response]  # by the endpoint's name
 class ControlPlane:
     """``state`` is the folder that all of it is kept in; ``executor`` runs training jobs, where there is one.
 
-    ``objects`` answers requests for S3 where it is not moto alone that has them; ``queue`` gives transform jobs their
-    turn, within the machine's budget unless it says otherwise.
+    ``queue`` gives transform jobs their turn, within the machine's budget unless it says otherwise.
     """
 
     def __init__(
@@ -45,7 +44,6 @@ class ControlPlane:
         instances: Instances,
         services: MotoServices,
         executor: TrainingExecutor | None = None,
-        objects: Callable[[Request], Response] | None = None,
         queue: JobQueue | None = None,
     ) -> None:
         endpoints = Records(state / "endpoints", endpoint_document, read_endpoint)
@@ -59,7 +57,7 @@ class ControlPlane:
         hosting = HostingOperations(models, configs, self._life, instances, services.has_object, self.tags)
         self._training = TrainingOperations(jobs, executor, self.tags)
         self.invocations = Invocations(endpoints.get, self._life.fleet)
-        self._objects = Objects(objects or services.call)
+        self._objects = Objects(services.call)
         requests = Records(state / "async-invocations", async_document, read_async)
         self._asynchronous = AsyncInvocations(
             requests, endpoints.get, self._life.fleet, self._objects, services.put_log_events
