@@ -85,6 +85,8 @@ class Effects:
                 return self._disturb_network(fault)
             case faults.FullDisk():
                 return self._each(fault, self._fill)
+            case faults.SlowDisk():
+                return self._slow_disk(fault)
             case faults.MemoryLimit():
                 return self._each(fault, lambda container: _limit_memory(container, fault.mebibytes << 20))
             case faults.Corrupt():
@@ -175,6 +177,32 @@ class Effects:
             pid_mode="host",
             network_mode="none",
             cap_add=["SYS_ADMIN", "SYS_CHROOT", "SYS_PTRACE"],
+            security_opt=["apparmor=unconfined", "seccomp=unconfined"],
+        )
+
+    def _slow_disk(self, fault: faults.SlowDisk) -> Undo:
+        containers = [self._container(host) for host in hosts_of(fault, self._hosts)]
+
+        def go_on() -> None:
+            for container in containers:
+                container.reload()
+                if container.attrs["State"][
+                    "Running"
+                ]:  # the control group of one that has ended is gone, limit and all
+                    self._set_speed(container, 0)
+
+        for container in containers:
+            self._set_speed(container, fault.kibibytes << 10)
+        return partial(_unless_gone, go_on)
+
+    def _set_speed(self, container: Container, speed: int) -> None:
+        """``speed`` in bytes a second, 0 without limit; control groups are the kernel's, which only it may change."""
+        self._help(
+            [*_PYTHON, "harness.image.programs.slow_disk", str(container.attrs["State"]["Pid"]), str(speed)],
+            pid_mode="host",
+            cgroupns="host",
+            network_mode="none",
+            cap_add=["SYS_ADMIN", "SYS_PTRACE"],
             security_opt=["apparmor=unconfined", "seccomp=unconfined"],
         )
 

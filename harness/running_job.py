@@ -192,6 +192,10 @@ class At:
         """The host can write nothing more: no space left on device."""
         return self._do(faults.FullDisk(host))
 
+    def slow_disk(self, host: str, kibibytes: int) -> RunningJob:
+        """The host reads from disk, and writes, no more than so many KiB a second."""
+        return self._do(faults.SlowDisk(host, kibibytes))
+
     def limit_memory(self, host: str, mebibytes: int) -> RunningJob:
         """The host has so much memory from now on."""
         return self._do(faults.MemoryLimit(host, mebibytes))
