@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import labels
 
@@ -27,6 +27,12 @@ def containers(client: DockerClient) -> list[dict[str, str]]:
         ),
         key=lambda entry: (entry["kind"], entry["name"], entry["host"]),
     )
+
+
+def has_hosts(client: DockerClient, job: str) -> bool:
+    """Whether anything in the engine is a container of the training job ``job``."""
+    chosen: dict[str, Any] = {"label": f"{labels.JOB}={job}"}
+    return bool(client.containers.list(all=True, filters=chosen, ignore_removed=True))
 
 
 def clean(client: DockerClient, *, everything: bool, cache: Path) -> list[str]:

@@ -150,6 +150,7 @@ LAYERS = {
         "warm_cluster",
     },
     "S": {
+        "abandoned",
         "async_invocations",
         "cloud_hosting",
         "cloud_planning",
