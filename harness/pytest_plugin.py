@@ -206,7 +206,7 @@ def cluster(
         def start(hosts: int | None = None) -> IdleHosts:
             count = hosts or harness_hosts or 2
             steps = Steps()
-            made.enter_context(hold(count, steps.note))
+            made.enter_context(hold(count, steps.note, by=str(os.getpid())))
             if harness_warm_hosts:
                 ready = harness_warm_hosts.idle(count, another=_follows(request))
                 made.callback(harness_warm_hosts.in_background, ready.discard)

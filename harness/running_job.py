@@ -137,7 +137,7 @@ class RunningJob:
     def _run(self) -> None:
         steps = Steps()
         try:
-            with hold(self._job.training.instance_count, steps.note):
+            with hold(self._job.training.instance_count, steps.note, by=str(os.getpid())):
                 local_run.train(
                     self._job.training,
                     self._manner,
