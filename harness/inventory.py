@@ -39,7 +39,7 @@ def clean(client: DockerClient, *, everything: bool, cache: Path) -> list[str]:
     """Remove runs without a running container (with ``everything`` all runs), staged inputs, and what was downloaded
     for them into the folder ``cache``; says what went.
     """
-    from harness.cluster import remove_run
+    from harness.removal import remove_run
     from harness.volumes import clean_staged
 
     ended: set[str] = set()

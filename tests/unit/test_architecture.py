@@ -132,6 +132,7 @@ LAYERS = {
         "process",
         "record",
         "records",
+        "removal",
         "results",
         "run",
         "s3_content",
