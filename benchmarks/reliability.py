@@ -165,7 +165,8 @@ class Lab:
             except Exception as error:  # the matrix goes on, and shows it
                 return Seen(cell, "none", "", 0.0, (f"the harness failed: {error}",))
             seconds = time.monotonic() - job.fired[0][1] if job.fired else 0.0
-        wrong = (*judge(cell, result, seconds), *self._left_over(job.name), *self._touched(before))
+        undone = () if cell.moment == "last upload" else job.close()
+        wrong = (*judge(cell, result, seconds), *undone, *self._left_over(job.name), *self._touched(before))
         return Seen(cell, result.status, result.failure_reason, seconds, wrong)
 
     def _left_over(self, name: str) -> Iterator[str]:
@@ -221,7 +222,8 @@ def page(rows: Mapping[Row, Row]) -> str:
 What becomes of a two-host and a four-host job when something happens to a host. Each row is a job of its own, on real
 hosts, with a real fault. What must hold: never a false Completed, never a hang (a verdict within
 {VERDICT_SECONDS:.0f} s of a fatal fault), the reason names the host, nothing is left in the engine, the user's files
-are untouched. Once all hosts have ended ('last upload'), nothing that happens to them matters any more.
+are untouched. Once all hosts have ended ('last upload'), nothing that happens to them matters any more, and most of it
+cannot be done: the run says so, and goes on.
 
 - command: `make reliability`; some of the rows, with the others left as they are:
   `python -m benchmarks.reliability --write docs/reliability.md --hosts 2 --fault partition`

@@ -92,7 +92,7 @@ class Effects:
             case faults.Corrupt():
                 return self._each(fault, lambda container: _corrupt(container, fault.channel))
             case faults.StallEngine():
-                return _stall_engine(fault.seconds)
+                return stall_engine(fault.seconds)
         raise AssertionError(f"{fault!r} is not done to hosts")
 
     def _disturb_network(self, fault: faults.Partition | faults.Delay | faults.Loss) -> Undo:
@@ -288,7 +288,7 @@ def _one_file(name: str, content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _stall_engine(seconds: float, pid_file: Path = PID_FILE) -> Undo:
+def stall_engine(seconds: float, pid_file: Path = PID_FILE) -> Undo:
     """Stop the engine's process for a while: only where it runs on this machine and is ours to stop."""
     try:
         pid = int(pid_file.read_text())

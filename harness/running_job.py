@@ -102,8 +102,8 @@ class RunningJob:
         """Its result, once it is over. Raises AssertionError when that takes more than ``seconds``."""
         self._thread.join(seconds)
         if self._thread.is_alive():
-            raise AssertionError(f"{self.name} is not over after {seconds:g} s\n{self._result()!r}")
-        if self._error and not isinstance(self._error, HarnessError):
+            raise AssertionError(f"{self.name} is not over after {seconds:g} s\n{self.evidence()}")
+        if self._error and not (isinstance(self._error, HarnessError) and self._has_status()):
             raise self._error
         return self._result()
 
@@ -129,7 +129,12 @@ class RunningJob:
 
     def evidence(self) -> str:
         """All that there is to know of it by now."""
+        if not self._has_status():
+            return f"{self.name}: it has a run folder, {self.folder}, and no status yet"
         return repr(self._result())
+
+    def _has_status(self) -> bool:
+        return (self.folder / "describe.json").exists()
 
     def _result(self) -> JobResult:
         return JobResult(self.folder, self._unfired)
