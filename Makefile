@@ -75,7 +75,7 @@ docs: environment ## write the pages anew that are made of code: docs/fidelity.m
 test: environment ## run everything that CI runs
 	@$(BIN)/tox
 
-reliability: environment ## run the fault matrix, 20 to 40 minutes, and write docs/reliability.md
+reliability: environment ## run the fault matrix, 30 to 60 minutes, and write docs/reliability.md
 	@$(BIN)/python -m benchmarks.reliability --write docs/reliability.md
 
 moto-tests: environment ## hold the door to moto's own tests, which are fetched, and write docs/moto-tests.md

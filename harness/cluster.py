@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -19,24 +20,25 @@ from typing import IO, Any, Protocol
 import docker
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
+from urllib3.exceptions import HTTPError
 
 from harness import contract, labels, process
 from harness.batches import batches
 from harness.compose import Project, run_document
 from harness.compose_command import base_document
 from harness.data_objects import ChannelData
-from harness.deadline import Deadline
 from harness.endpoint import time_of
+from harness.engine import back_again
 from harness.engine_log import EngineLog, Line
-from harness.errors import CannotStartContainer, HarnessError
+from harness.errors import CannotStartContainer, EngineLost, HarnessError
 from harness.pipes import create_feeder, failure_of, start_feeder
 from harness.plan import ClusterPlan
+from harness.removal import ignoring_absence, remove_run
 from harness.s3_objects import S3
 from harness.staging import HostInputs, stage_channels
 from harness.tar import file_stream, text_files, tree
 
 _COMPOSE_SECONDS = 120
-_REMOVAL_SECONDS = 20
 _MADE_BY_THE_PLATFORM = (contract.MODEL_DIR, contract.OUTPUT_DIR, contract.OUTPUT_DATA_DIR, contract.DATA_DIR)
 _PORTION = 1 << 16
 LISTENS_AFTER = 2.0  # seconds; a host takes 0.1 on an idle machine
@@ -93,7 +95,11 @@ class MadeHosts:
         self._container(host).put_archive("/", archive)
 
     def follow(self, host: str) -> Iterator[list[Line]]:
-        container, log = self._container(host), EngineLog()
+        with self._in_sight(host):
+            yield from self._follow(self._container(host))
+
+    def _follow(self, container: Container) -> Iterator[list[Line]]:
+        log = EngineLog()
         for data in batches(_log(self._client, container, follow=True)):
             yield log.feed(data)
         # The engine stops following when the container ends, wherever it is in the log by then: of 100,000 lines
@@ -106,7 +112,19 @@ class MadeHosts:
         yield log.rest()
 
     def wait(self, host: str) -> int:
-        return int(self._container(host).wait(timeout=None)["StatusCode"])
+        with self._in_sight(host):
+            return int(self._container(host).wait(timeout=None)["StatusCode"])
+
+    @contextmanager
+    def _in_sight(self, host: str) -> Iterator[None]:
+        """An engine that goes away meanwhile takes the job along: what its hosts did then, nobody has seen."""
+        try:
+            yield
+        except APIError:
+            raise  # it answers
+        except (OSError, HTTPError) as error:
+            back_again(self._client)
+            raise EngineLost(f"the docker engine went away while {host} ran") from error
 
     def out_of_memory(self, host: str) -> bool:
         # True also where the victim was not the container's first process, which may then have ended with 0.
@@ -131,6 +149,7 @@ class MadeHosts:
         self._each(list(hosts), end)
 
     def remove(self) -> None:
+        back_again(self._client)
         remove_run(self._client, self._project.name)
 
     def _seconds_until_it_listens(self, container: Container) -> float:
@@ -212,7 +231,7 @@ class DockerCluster(MadeHosts):
     def wait(self, host: str) -> int:
         code = super().wait(host)
         if host in self._feeders:
-            _ignoring_absence(lambda: self._feeders[host].stop(timeout=0))
+            ignoring_absence(lambda: self._feeders[host].stop(timeout=0))
         return code
 
     def _fail_with(self, host: str, feeder: Container) -> None:
@@ -220,8 +239,8 @@ class DockerCluster(MadeHosts):
         why = failure_of(feeder)
         if why is not None:
             failure = text_files({contract.FAILURE_FILE: f"Data download failed: {why}"})
-            _ignoring_absence(lambda: self._container(host).put_archive("/", failure))
-            _ignoring_absence(lambda: self._container(host).stop(timeout=0))
+            ignoring_absence(lambda: self._container(host).put_archive("/", failure))
+            ignoring_absence(lambda: self._container(host).stop(timeout=0))
 
     def _up(self, document: dict[str, Any]) -> None:
         argv = [*self._compose, "-p", self._project.name, "-f", "-", "up", "--no-start"]
@@ -298,47 +317,3 @@ def seconds_until_it_listens(container: Container, info: Mapping[str, Any]) -> f
 
 def _folder_of(dependency: Path) -> str:
     return f"{contract.CODE_DIR}/{dependency.name}" if dependency.is_dir() else contract.CODE_DIR
-
-
-def remove_run(client: docker.DockerClient, run: str) -> None:
-    """Remove every container, network and volume that carries the label of ``run``."""
-    chosen: dict[str, Any] = {"label": f"{labels.RUN}={run}"}
-    containers = client.containers.list(all=True, filters=chosen, ignore_removed=True)
-    hosts = [item for item in containers if labels.HOST in item.labels]
-    # Those that help hosts first: some live in a host's network, which the engine cannot take down under them.
-    for together in ([item for item in containers if item not in hosts], hosts):
-        with ThreadPoolExecutor(max(1, len(together))) as pool:
-            list(pool.map(_remove_container, together))
-    for thing in (*client.networks.list(filters=chosen), *client.volumes.list(filters=chosen)):
-        _remove_when_free(thing)
-
-
-def _remove_when_free(thing: Any) -> None:
-    """Remove a network or a volume: the engine lets go of it a moment after its last container is gone."""
-    deadline = Deadline(_REMOVAL_SECONDS, f"removing {thing.name}")
-    while True:
-        try:
-            _ignoring_absence(thing.remove)
-        except APIError as error:
-            if error.status_code not in (403, 409) or deadline.expired():
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _remove_container(container: Container) -> None:
-    try:
-        _ignoring_absence(lambda: container.remove(force=True, v=True))
-    except APIError as error:
-        if error.status_code != 409:
-            raise
-        # Somebody is at it already, such as the engine with a helper that removes itself: it is waited for.
-        _ignoring_absence(lambda: container.wait(timeout=_REMOVAL_SECONDS, condition="removed"))
-
-
-def _ignoring_absence(remove: Any) -> None:
-    try:
-        remove()
-    except NotFound:
-        return  # someone else removed it first: what was wanted

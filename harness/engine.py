@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from harness import debian, process
 from harness.deadline import Deadline
-from harness.errors import EngineUnavailable
+from harness.errors import EngineLost, EngineUnavailable
 from harness.steps import Steps
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ LOG_FILE = Path("/var/log/dockerd.log")
 ANSWER_SECONDS = 10  # an engine that is there says so at once; a dead address must not cost a minute
 CALL_SECONDS = 120
 START_SECONDS = 60.0
+BACK_SECONDS = 45.0  # a restart takes some 5, of which the containers' end is the most
 # apparmor: where the kernel has it, containers do not start without its parser.
 PACKAGES = ("docker.io", "apparmor", "ca-certificates", "iptables")
 
@@ -126,6 +127,25 @@ def connect(environ: Mapping[str, str] = os.environ) -> DockerClient:
     except NoAnswerError as error:
         remedy = decide(_facts(target, error))
         raise EngineUnavailable(f"{error}; {remedy.advice or 'run: make setup, which starts one'}") from None
+
+
+def back_again(client: DockerClient, seconds: float = BACK_SECONDS) -> None:
+    """Return once the engine of ``client`` answers: at once, or when one that has gone away is back.
+
+    Raises `EngineLost` after ``seconds``.
+    """
+    from docker.errors import APIError
+
+    deadline = Deadline(seconds, "waiting for the docker engine to come back")
+    while True:
+        try:
+            client.ping()
+        except (OSError, APIError) as error:
+            if deadline.expired():
+                raise EngineLost(f"the docker engine went away and was not back after {seconds:g} s") from error
+            time.sleep(0.1)
+        else:
+            return
 
 
 def ensure_engine(steps: Steps, environ: Mapping[str, str] = os.environ) -> DockerClient:

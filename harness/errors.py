@@ -8,6 +8,7 @@
     ├── ArtifactUploadFailed                what hosts left could not be put where the job says
     ├── CannotStartContainer                the image of the hosts cannot be run as a training container
     ├── DeadlineExpired                     an activity ran out of time; names the activity
+    ├── EngineLost                          the docker engine went away while a job ran
     └── EndpointFailed                      a model could not be hosted; carries the container's words
 
 These are the user's errors: the command line prints them without a traceback.
@@ -63,6 +64,10 @@ class ArtifactUploadFailed(HarnessError):
 
 class CannotStartContainer(HarnessError):
     """The engine could not start the command of a host; the message is the engine's own."""
+
+
+class EngineLost(HarnessError):
+    """The docker engine went away: what happened on hosts meanwhile is not known."""
 
 
 class DeadlineExpired(HarnessError):

@@ -85,12 +85,14 @@ class Effects:
                 return self._disturb_network(fault)
             case faults.FullDisk():
                 return self._each(fault, self._fill)
+            case faults.SlowDisk():
+                return self._slow_disk(fault)
             case faults.MemoryLimit():
                 return self._each(fault, lambda container: _limit_memory(container, fault.mebibytes << 20))
             case faults.Corrupt():
                 return self._each(fault, lambda container: _corrupt(container, fault.channel))
             case faults.StallEngine():
-                return _stall_engine(fault.seconds)
+                return stall_engine(fault.seconds)
         raise AssertionError(f"{fault!r} is not done to hosts")
 
     def _disturb_network(self, fault: faults.Partition | faults.Delay | faults.Loss) -> Undo:
@@ -178,6 +180,32 @@ class Effects:
             security_opt=["apparmor=unconfined", "seccomp=unconfined"],
         )
 
+    def _slow_disk(self, fault: faults.SlowDisk) -> Undo:
+        containers = [self._container(host) for host in hosts_of(fault, self._hosts)]
+
+        def go_on() -> None:
+            for container in containers:
+                container.reload()
+                if container.attrs["State"][
+                    "Running"
+                ]:  # the control group of one that has ended is gone, limit and all
+                    self._set_speed(container, 0)
+
+        for container in containers:
+            self._set_speed(container, fault.kibibytes << 10)
+        return partial(_unless_gone, go_on)
+
+    def _set_speed(self, container: Container, speed: int) -> None:
+        """``speed`` in bytes a second, 0 without limit; control groups are the kernel's, which only it may change."""
+        self._help(
+            [*_PYTHON, "harness.image.programs.slow_disk", str(container.attrs["State"]["Pid"]), str(speed)],
+            pid_mode="host",
+            cgroupns="host",
+            network_mode="none",
+            cap_add=["SYS_ADMIN", "SYS_PTRACE"],
+            security_opt=["apparmor=unconfined", "seccomp=unconfined"],
+        )
+
     def _help(self, command: list[str], **how: Any) -> str:
         """What a helper printed that has done its work."""
         from docker.errors import ContainerError
@@ -260,7 +288,7 @@ def _one_file(name: str, content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _stall_engine(seconds: float, pid_file: Path = PID_FILE) -> Undo:
+def stall_engine(seconds: float, pid_file: Path = PID_FILE) -> Undo:
     """Stop the engine's process for a while: only where it runs on this machine and is ours to stop."""
     try:
         pid = int(pid_file.read_text())

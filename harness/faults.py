@@ -3,9 +3,9 @@
     kill algo-2 after 5s                     pause algo-2 for 10s after "epoch 1"
     kill rank 1 at Training                  partition algo-1,algo-2 from algo-3,algo-4 after 2s
     delay algo-2 by 200ms                    lose 5% of algo-2
-    fill algo-1 after "saving"               limit algo-2 to 64MiB
-    corrupt training of algo-2               interrupt after 3s
-    stall engine for 2s
+    fill algo-1 after "saving"               slow disk of algo-2 to 512KiB/s
+    limit algo-2 to 64MiB                    corrupt training of algo-2
+    interrupt after 3s                       stall engine for 2s
 
 Without a moment a fault fires as soon as the hosts run.
 """
@@ -21,6 +21,7 @@ from harness.duration import format_duration, parse_duration
 from harness.errors import BadInput
 
 EVERY_HOST = "every host"
+_KIBI = 1024
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,19 @@ class FullDisk:
 
 
 @dataclass(frozen=True)
+class SlowDisk:
+    """What the host reads from disk, and what it writes, goes no faster than ``kibibytes`` a second."""
+
+    host: str
+    kibibytes: int
+
+    def __str__(self) -> str:
+        whole = self.kibibytes % _KIBI == 0
+        rate = f"{self.kibibytes // _KIBI}MiB/s" if whole else f"{self.kibibytes}KiB/s"
+        return f"slow disk of {self.host} to {rate}"
+
+
+@dataclass(frozen=True)
 class MemoryLimit:
     """From now on the host has ``mebibytes`` of memory."""
 
@@ -138,7 +152,18 @@ class StallEngine:
 
 
 Fault = (
-    KillHost | KillRank | Pause | Partition | Delay | Loss | FullDisk | MemoryLimit | Corrupt | Interrupt | StallEngine
+    KillHost
+    | KillRank
+    | Pause
+    | Partition
+    | Delay
+    | Loss
+    | FullDisk
+    | SlowDisk
+    | MemoryLimit
+    | Corrupt
+    | Interrupt
+    | StallEngine
 )
 
 
@@ -267,6 +292,12 @@ def _percent(text: str, value: str) -> float:
     return float(value)
 
 
+def _rate(text: str, value: str, unit: str) -> int:
+    if not int(value):
+        raise BadInput(f"--fault {text!r}: {value}{unit}iB/s is not more than 0")
+    return int(value) * (_KIBI if unit == "M" else 1)
+
+
 _HOST = r"(algo-\d+|every host)"
 _HOSTS = r"(algo-\d+(?:,algo-\d+)*)"
 _FORMS: tuple[tuple[str, Callable[..., Fault]], ...] = (
@@ -278,6 +309,7 @@ _FORMS: tuple[tuple[str, Callable[..., Fault]], ...] = (
     (rf"delay {_HOST} by (\S+)", lambda text, host, value: Delay(host, _seconds(text, value))),
     (rf"lose ([\d.]+)% of {_HOST}", lambda text, value, host: Loss(host, _percent(text, value))),
     (rf"fill {_HOST}", lambda _, host: FullDisk(host)),
+    (rf"slow disk of {_HOST} to (\d+)([KM])iB/s", lambda text, host, *rate: SlowDisk(host, _rate(text, *rate))),
     (rf"limit {_HOST} to (\d+)MiB", lambda _, host, value: MemoryLimit(host, int(value))),
     (rf"corrupt (\S+) of {_HOST}", lambda _, channel, host: Corrupt(channel, host)),
     (r"interrupt", lambda _: Interrupt()),
@@ -291,6 +323,7 @@ _HELP = (
     "'delay HOST by 200ms'",
     "'lose 5% of HOST'",
     "'fill HOST'",
+    "'slow disk of HOST to 512KiB/s'",
     "'limit HOST to 64MiB'",
     "'corrupt CHANNEL of HOST'",
     "'interrupt'",

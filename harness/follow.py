@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from harness import contract
+from harness.errors import EngineLost
 from harness.outcome import HostExit
 from harness.run import Run
 from harness.tar import first_file
@@ -38,5 +39,7 @@ def _follow(run: Run, host: str) -> HostExit:
         failure = run.cluster.fetch(host, contract.FAILURE_FILE)
         text = first_file(failure, contract.FAILURE_REASON_LIMIT) if failure else ""
         return HostExit(host, code, text, starved)
+    except EngineLost as error:
+        return HostExit(host, 255, str(error), lost=True)
     except Exception as error:  # whatever it was, the job must end, and say so
         return HostExit(host, 255, f"the engine lost sight of {host}: {error!r}")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from harness.errors import HarnessError
 from harness.fault_effects import Effects
 from harness.job import InstanceGroup, TrainingJob
 from harness.plan import ClusterPlan, plan_training
-from harness.steps import Steps
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -126,19 +124,3 @@ def idle_plan(count: int, image: str) -> ClusterPlan:
         launcher="gloo",
         output_path="file:///",
     )
-
-
-@contextmanager
-def idle_hosts(count: int, *, retain: bool, marks: Mapping[str, str], steps: Steps) -> Iterator[IdleHosts]:
-    """``count`` hosts of the project's image, removed at the end unless ``retain``."""
-    from harness.compose_command import ensure_compose
-    from harness.engine import ensure_engine
-    from harness.image_build import ensure_image
-
-    with closing(ensure_engine(steps)) as client:
-        cluster = IdleCluster(client, ensure_compose(steps), ensure_image(client, steps), count, marks)
-        try:
-            yield cluster.hosts
-        finally:
-            if not retain:
-                cluster.discard()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import labels
 
@@ -29,11 +29,17 @@ def containers(client: DockerClient) -> list[dict[str, str]]:
     )
 
 
+def has_hosts(client: DockerClient, job: str) -> bool:
+    """Whether anything in the engine is a container of the training job ``job``."""
+    chosen: dict[str, Any] = {"label": f"{labels.JOB}={job}"}
+    return bool(client.containers.list(all=True, filters=chosen, ignore_removed=True))
+
+
 def clean(client: DockerClient, *, everything: bool, cache: Path) -> list[str]:
     """Remove runs without a running container (with ``everything`` all runs), staged inputs, and what was downloaded
     for them into the folder ``cache``; says what went.
     """
-    from harness.cluster import remove_run
+    from harness.removal import remove_run
     from harness.volumes import clean_staged
 
     ended: set[str] = set()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import advice
+from harness.abandoned import finish_abandoned
 from harness.channel_table import PIPE
 from harness.checkpoint_place import checkpoint_place
 from harness.checkpoints import CheckpointSync
@@ -141,10 +142,13 @@ def _train(
 ) -> dict[str, Any]:
     from harness.compose_command import ensure_compose
     from harness.data_sources import list_inputs
+    from harness.inventory import has_hosts
 
     compose = ensure_compose(steps)
     for name in sweep(client):
         steps.note(f"removed what an earlier process had left: {name}")
+    for name in () if order else finish_abandoned(runs, partial(has_hosts, client)):
+        steps.note(f"{name} is Failed: its process was killed, and its hosts are gone")
     image = _image(client, job, order.image if order else job.image_uri, steps)
     inputs = list_inputs(job, order.s3, "InputDataConfig") if order else list_inputs(job)
     limits, known = _limits(client, job, image, manner), _advice(job, manner)

@@ -17,12 +17,14 @@ class HostExit:
     """How one host ended. ``exit_code`` is the container's; ``failure`` the text of /opt/ml/output/failure.
 
     ``out_of_memory``: something on it was killed for want of memory, be it the container's first process or not.
+    ``lost``: nobody has seen how it ended.
     """
 
     host: str
     exit_code: int
     failure: str = ""
     out_of_memory: bool = False
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def judge(exits: Sequence[HostExit], stopped_by: str | None) -> Outcome:
         return Outcome(status.COMPLETED)
     first = bad[0]
     # A rank that the kernel kills takes the launcher's host along; its own then ends in order, with 0.
+    if first.lost:
+        return Outcome(status.FAILED, f"InternalServerError: {first.failure}", first.host)
     starved = next((item.host for item in exits if item.out_of_memory), None)
     reason = failure_reason(first, several_hosts=len(exits) > 1, starved=starved)
     return Outcome(status.FAILED, reason, starved or first.host, starved)

@@ -60,23 +60,23 @@ def _kill_all_of(process: subprocess.Popen[str]) -> None:
         return
 
 
-_detached: list[subprocess.Popen[bytes]] = []  # kept: Python warns of a running child that is forgotten
+class Detached(subprocess.Popen[bytes]):
+    """A child that outlives us."""
+
+    def __del__(self) -> None:
+        """Python would warn of a child that still runs when nobody knows it any more: here that is no mistake."""
 
 
-def start_detached(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+def start_detached(argv: Sequence[str], log: Path) -> Detached:
     """Start a service that outlives us: a session of its own, no input, everything it says in ``log``.
 
     Raises `CommandFailed` when the command is missing.
     """
     with log.open("ab") as output:
         try:
-            service = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
+            return Detached(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
         except FileNotFoundError as error:
             raise CommandFailed(argv, "command not found") from error
-    _detached.append(service)
-    return service
 
 
 def _text(output: bytes | str | None) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harness.warm_hosts import WarmHosts
 
 _JOBS: pytest.StashKey[list[RunningJob]] = pytest.StashKey()
+STARTED: pytest.StashKey[list[tuple[int, int]]] = pytest.StashKey()  # hosts, jobs on warm ones; per process
 _LAUNCHERS = ("gloo", "mpi", "toolkit")
 _MAX_HOSTS = 8
 
@@ -142,17 +143,44 @@ def contract(harness_hosts: int | None, request: pytest.FixtureRequest) -> Calla
 
 
 @pytest.fixture(scope="session")
-def harness_warm_hosts(request: pytest.FixtureRequest) -> Iterator[WarmHosts | None]:
-    """Hosts made beforehand, for all tests of the session; None with --harness-cold and --harness-retain."""
-    if request.config.getoption("--harness-cold") or request.config.getoption("--harness-retain"):
-        yield None
-        return
+def harness_warm_hosts(request: pytest.FixtureRequest) -> Iterator[WarmHosts]:
+    """The hosts of all tests of the session; made beforehand, but with --harness-cold and --harness-retain."""
     from harness.owner import marks
     from harness.steps import Steps
-    from harness.warm_hosts import WarmHosts
+    from harness.warm_hosts import Tally, WarmHosts
 
-    with WarmHosts(marks(retain=False), Steps()) as warm:
-        yield warm
+    config, tally = request.config, Tally()
+    retain = config.getoption("--harness-retain")
+    beforehand = not (retain or config.getoption("--harness-cold"))
+    with WarmHosts(marks(retain=retain), Steps(), beforehand=beforehand, tally=tally) as hosts:
+        yield hosts
+    config.stash[STARTED] = [*config.stash.get(STARTED, []), (tally.hosts, tally.warm_jobs)]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist hands over what it has counted."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["harness"] = session.config.stash.get(STARTED, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist is over; one that crashed hands over nothing."""
+    counted = getattr(node, "workeroutput", {}).get("harness", [])
+    node.config.stash[STARTED] = [*node.config.stash.get(STARTED, []), *counted]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if not config.stash.get(STARTED, []):
+        return
+    from harness.warm_hosts import Tally
+
+    tally = Tally()
+    for hosts, warm_jobs in config.stash[STARTED]:
+        tally.add(hosts, warm_jobs)
+    if tally.hosts:
+        terminalreporter.write_line(f"harness: {tally}")
 
 
 def _follows(request: pytest.FixtureRequest) -> bool:
@@ -165,7 +193,7 @@ def _follows(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 def training(
     harness_hosts: int | None,
-    harness_warm_hosts: WarmHosts | None,
+    harness_warm_hosts: WarmHosts,
     request: pytest.FixtureRequest,
     tmp_path: Path,
 ) -> Iterator[Callable[..., RunningJob]]:
@@ -181,7 +209,7 @@ def training(
         launcher=request.config.getoption("--harness-launcher"),
         retain=request.config.getoption("--harness-retain"),
         hosts=harness_hosts,
-        hosts_for=partial(harness_warm_hosts.for_job, another=_follows(request)) if harness_warm_hosts else None,
+        hosts_for=partial(harness_warm_hosts.for_job, another=_follows(request)),
     ) as run:
         request.node.stash[_JOBS] = run.jobs
         yield run.start
@@ -192,12 +220,10 @@ def training(
 
 @pytest.fixture
 def cluster(
-    harness_hosts: int | None, harness_warm_hosts: WarmHosts | None, request: pytest.FixtureRequest
+    harness_hosts: int | None, harness_warm_hosts: WarmHosts, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., IdleHosts]]:
     """Idle hosts to run commands on: ``hosts = cluster(2)``, then ``hosts.run("algo-1", "hostname")``."""
     from harness.budget import hold
-    from harness.idle_hosts import idle_hosts
-    from harness.owner import marks
     from harness.steps import Steps
 
     retain = request.config.getoption("--harness-retain")
@@ -205,13 +231,11 @@ def cluster(
 
         def start(hosts: int | None = None) -> IdleHosts:
             count = hosts or harness_hosts or 2
-            steps = Steps()
-            made.enter_context(hold(count, steps.note))
-            if harness_warm_hosts:
-                ready = harness_warm_hosts.idle(count, another=_follows(request))
-                made.callback(harness_warm_hosts.in_background, ready.discard)
-                return ready.hosts
-            return made.enter_context(idle_hosts(count, retain=retain, marks=marks(retain=retain), steps=steps))
+            made.enter_context(hold(count, Steps().note, by=str(os.getpid())))
+            ready = harness_warm_hosts.idle(count, another=_follows(request))
+            if not retain:
+                made.callback(harness_warm_hosts.remove, ready.discard)
+            return ready.hosts
 
         yield start
 

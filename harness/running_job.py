@@ -102,8 +102,8 @@ class RunningJob:
         """Its result, once it is over. Raises AssertionError when that takes more than ``seconds``."""
         self._thread.join(seconds)
         if self._thread.is_alive():
-            raise AssertionError(f"{self.name} is not over after {seconds:g} s\n{self._result()!r}")
-        if self._error and not isinstance(self._error, HarnessError):
+            raise AssertionError(f"{self.name} is not over after {seconds:g} s\n{self.evidence()}")
+        if self._error and not (isinstance(self._error, HarnessError) and self._has_status()):
             raise self._error
         return self._result()
 
@@ -129,7 +129,12 @@ class RunningJob:
 
     def evidence(self) -> str:
         """All that there is to know of it by now."""
+        if not self._has_status():
+            return f"{self.name}: it has a run folder, {self.folder}, and no status yet"
         return repr(self._result())
+
+    def _has_status(self) -> bool:
+        return (self.folder / "describe.json").exists()
 
     def _result(self) -> JobResult:
         return JobResult(self.folder, self._unfired)
@@ -137,7 +142,7 @@ class RunningJob:
     def _run(self) -> None:
         steps = Steps()
         try:
-            with hold(self._job.training.instance_count, steps.note):
+            with hold(self._job.training.instance_count, steps.note, by=str(os.getpid())):
                 local_run.train(
                     self._job.training,
                     self._manner,
@@ -191,6 +196,10 @@ class At:
     def fill_disk(self, host: str) -> RunningJob:
         """The host can write nothing more: no space left on device."""
         return self._do(faults.FullDisk(host))
+
+    def slow_disk(self, host: str, kibibytes: int) -> RunningJob:
+        """The host reads from disk, and writes, no more than so many KiB a second."""
+        return self._do(faults.SlowDisk(host, kibibytes))
 
     def limit_memory(self, host: str, mebibytes: int) -> RunningJob:
         """The host has so much memory from now on."""

@@ -36,8 +36,11 @@ class WarmCluster(DockerCluster):
         inputs: Sequence[ChannelData],
         cache: Path,
         in_background: Background,
+        started: Callable[[int], object] = lambda _: None,
     ) -> None:
+        """``started`` is told of each number of hosts that have been started."""
         super().__init__(client, compose, plan, project, inputs, cache)
+        self._started = started
         self._in_background = in_background
         self._removal: Future[None] | None = None
         self._is_warm = False
@@ -53,7 +56,7 @@ class WarmCluster(DockerCluster):
         self._plan = spare_plan(self._plan)
         try:
             self.make()
-            super().start()
+            self._start_hosts()
         except BaseException:
             self.discard()
             raise
@@ -75,7 +78,11 @@ class WarmCluster(DockerCluster):
         if self._is_warm:
             self._tell_job()
         else:
-            super().start()
+            self._start_hosts()
+
+    def _start_hosts(self) -> None:
+        super().start()
+        self._started(len(self._plan.hosts))
 
     def _tell_job(self) -> None:
         def tell(container: Container) -> None:

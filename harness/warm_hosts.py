@@ -1,5 +1,7 @@
 """The hosts of one session of tests: each job and each cluster finds its own made ready, where one like it was before.
 
+A cold session has none made beforehand: its hosts are made and removed while their test waits.
+
 Which they will be is not known; the next is taken to be like the last.
 """
 
@@ -9,6 +11,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -28,10 +31,35 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 
-class WarmHosts:
-    """Spare hosts, labelled with ``marks``: of the two kinds asked for last, one set each; none is left at the end."""
+class Tally:
+    """How many hosts have been started, and how many jobs found theirs running; several sessions' add up."""
 
-    def __init__(self, marks: Mapping[str, str], steps: Steps) -> None:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.hosts = 0
+        self.warm_jobs = 0
+
+    def add(self, hosts: int, warm_jobs: int = 0) -> None:
+        with self._lock:
+            self.hosts += hosts
+            self.warm_jobs += warm_jobs
+
+    def __str__(self) -> str:
+        warm = f", {self.warm_jobs} job{'s' * (self.warm_jobs != 1)} on warm hosts" if self.warm_jobs else ""
+        return f"{self.hosts} host{'s' * (self.hosts != 1)} started{warm}"
+
+
+class WarmHosts:
+    """Spare hosts, labelled with ``marks``: of the two kinds asked for last, one set each; none is left at the end.
+
+    Without ``beforehand`` there are no spares. ``tally`` counts the hosts of either kind of session.
+    """
+
+    def __init__(
+        self, marks: Mapping[str, str], steps: Steps, *, beforehand: bool = True, tally: Tally | None = None
+    ) -> None:
+        self.beforehand = beforehand
+        self._tally = tally or Tally()
         self._marks = marks
         self._steps = steps
         self._jobs = Spares[WarmCluster](steps.note)
@@ -47,9 +75,10 @@ class WarmHosts:
 
         ``another`` says that more jobs are to come: when this one is over, spares for the next are made.
         """
-        key = self._key(plan, inputs)
+        key = self._key(plan, inputs) if self.beforehand else None
         cluster = self._jobs.claim(key) if key else None
         if cluster:
+            self._tally.add(0, warm_jobs=1)
             cluster.assign(plan, inputs)
         else:
             cluster = self._cluster(plan, project, inputs)
@@ -62,16 +91,23 @@ class WarmHosts:
         client, compose, image = self._tools()
 
         def make() -> IdleCluster:
-            return IdleCluster(client, compose, image, count, self._marks)
+            made = IdleCluster(client, compose, image, count, self._marks)
+            self._tally.add(count)
+            return made
 
         cluster = self._idle.claim(count) or make()
-        if another:
+        if another and self.beforehand:
             self._idle.provide(count, make)
         return cluster
 
-    def in_background(self, action: Callable[[], None]) -> None:
-        """Do ``action`` while tests go on; it is over when the session is."""
-        self._jobs.in_background(action)
+    def remove(self, action: Callable[[], None]) -> Future[None]:
+        """Do ``action`` while tests go on, or at once in a cold session; it is over when the session is."""
+        if self.beforehand:
+            return self._jobs.in_background(action)
+        done: Future[None] = Future()
+        action()
+        done.set_result(None)
+        return done
 
     def close(self) -> None:
         """Return once nothing of the session is left in the engine but what was to be retained."""
@@ -84,7 +120,7 @@ class WarmHosts:
     def _cluster(self, plan: ClusterPlan, project: Project, inputs: Sequence[ChannelData]) -> WarmCluster:
         client, compose, _ = self._tools()
         cache = cache_folder(os.environ)
-        return WarmCluster(client, compose, plan, project, inputs, cache, self._jobs.in_background)
+        return WarmCluster(client, compose, plan, project, inputs, cache, self.remove, self._tally.add)
 
     def _warm(self, key: WarmKey, plan: ClusterPlan, inputs: Sequence[ChannelData]) -> WarmCluster:
         name = f"warm-{secrets.token_hex(4)}"

@@ -101,6 +101,42 @@ def test_a_full_disk_takes_no_byte_more_and_keeps_what_is_there(pair: IdleHosts,
     assert pair.run("algo-2", "sh", "-c", "mkdir -p /opt/ml/model; echo fine > /opt/ml/model/b").exit_code == 0
 
 
+READ = """
+import time
+began = time.monotonic()
+open("/opt/ml/input/data/sample", "rb").read()
+print(time.monotonic() - began)
+"""
+WRITE = """
+import sys, time
+began = time.monotonic()
+with open(f"/opt/ml/model/{sys.argv[1]}", "wb") as file:
+    file.write(bytes(600_000))
+print(time.monotonic() - began)
+"""
+
+
+def test_a_slow_disk_takes_its_time_to_write_and_to_read_until_it_is_undone(pair: IdleHosts, effects: Effects) -> None:
+    def seconds(host: str, *argv: str) -> float:
+        ran = pair.run(host, "python3", "-c", *argv)
+        assert ran.exit_code == 0, ran
+        return float(ran.output)
+
+    make = "mkdir -p /opt/ml/model /opt/ml/input/data; head -c 600000 /dev/urandom > /opt/ml/input/data/sample"
+    for host in pair.hosts:
+        pair.run(host, "sh", "-c", make)
+
+    undo = effects.apply(faults.SlowDisk("algo-2", 300))
+    slow = [seconds("algo-2", WRITE, "slow"), seconds("algo-2", READ)]
+    other = seconds("algo-1", WRITE, "other")
+    undo()
+    again = seconds("algo-2", WRITE, "again")
+
+    # Two seconds at 300 KiB a second; the kernel lets a little pass before it begins to count.
+    assert min(slow) > 1
+    assert max(other, again) < min(slow)
+
+
 def test_a_rank_is_found_on_whichever_host_it_is_and_no_other_is_killed(pair: IdleHosts, effects: Effects) -> None:
     for rank, host in enumerate(pair.hosts):
         pair.run(host, "sh", "-c", f"HOROVOD_RANK={rank} setsid sleep 600 > /dev/null 2>&1 &")

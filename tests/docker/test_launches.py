@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import tarfile
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,9 +13,13 @@ import docker
 import pytest
 
 from harness import labels
+from harness.expectations import assert_completed, assert_failed
+from harness.results import JobResult
+from harness.running_job import RunningJob
 from tests.docker.conftest import MPI, Workplace
 from tests.docker.test_training import started
 
+Training = Callable[..., RunningJob]
 TORCH = "distribution = { torch_distributed = { enabled = true } }\n"
 
 
@@ -46,14 +49,10 @@ def in_groups(job: Path, *groups: tuple[str, int], distributed: list[str] | None
     return job
 
 
-def model(workplace: Workplace) -> dict[str, Any]:
+def model(result: JobResult) -> dict[str, Any]:
     """The JSON files of the model, by name without suffix."""
-    with tarfile.open(workplace.folder / "runs/latest/model.tar.gz") as archive:
-        return {
-            name.removesuffix(".json"): json.load(archive.extractfile(name) or pytest.fail(name))
-            for name in archive.getnames()
-            if name.endswith(".json")
-        }
+    members = result.model.members.items()
+    return {name.removesuffix(".json"): json.loads(content) for name, content in members if name.endswith(".json")}
 
 
 # torchrun
@@ -92,26 +91,26 @@ def test_torchrun_on_each_host_makes_one_world(
     assert left_over() == []
 
 
-def test_torchrun_starts_as_many_ranks_per_host_as_the_job_asks_for(workplace: Workplace) -> None:
+def test_torchrun_starts_as_many_ranks_per_host_as_the_job_asks_for(training: Training, workplace: Workplace) -> None:
     job = workplace.job(
         TORCH_WORLD, table=f"hyperparameters = {{ sagemaker_mpi_num_of_processes_per_host = 2 }}\n{TORCH}"
     )
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    assert ran.exit_code == 0, ran
-    assert "rank 1 of 4 sum=4.0 host=algo-1" in workplace.log("algo-1")
-    assert "rank 2 of 4 sum=4.0 host=algo-2" in workplace.log("algo-2")
+    assert_completed(result)
+    assert result.host("algo-1").log.contains("rank 1 of 4 sum=4.0 host=algo-1")
+    assert result.host("algo-2").log.contains("rank 2 of 4 sum=4.0 host=algo-2")
 
 
-def test_a_rank_of_torchrun_that_leaves_its_world_early_fails_the_job(workplace: Workplace) -> None:
+def test_a_rank_of_torchrun_that_leaves_its_world_early_fails_the_job(training: Training, workplace: Workplace) -> None:
     job = workplace.job(FAILING.format(host="algo-2", failure="sys.exit(0)"), table=TORCH)
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    assert ran.exit_code == 1, ran
-    assert "Connection closed by peer" in workplace.describe()["FailureReason"]
-    assert "rank 0 on algo-1" in workplace.describe()["FailureReason"]
+    assert_failed(result)
+    assert "Connection closed by peer" in result.failure_reason
+    assert "rank 0 on algo-1" in result.failure_reason
 
 
 def test_ctrl_c_stops_a_world_of_torchrun(workplace: Workplace, left_over: Callable[[], list[str]]) -> None:
@@ -182,17 +181,19 @@ def test_a_host_that_dies_takes_the_others_of_its_world_with_it(
     assert left_over() == []
 
 
-def test_a_package_cannot_be_run_by_torchrun(workplace: Workplace) -> None:
+def test_a_package_cannot_be_run_by_torchrun(training: Training, workplace: Workplace) -> None:
     files = {"train.py": "", "setup.py": "from setuptools import setup; setup(name='x', py_modules=['train'])\n"}
     job = job_of(workplace, files, "train.py", TORCH, hosts=2)
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    assert ran.exit_code == 1, ran
-    assert "torch_distributed runs a .py file and no package" in workplace.describe()["FailureReason"]
+    assert_failed(result)
+    assert "torch_distributed runs a .py file and no package" in result.failure_reason
 
 
-def test_hosts_without_a_launcher_find_each_other_by_what_they_are_told(workplace: Workplace) -> None:
+def test_hosts_without_a_launcher_find_each_other_by_what_they_are_told(
+    training: Training, workplace: Workplace
+) -> None:
     # AWS's own examples of torch.distributed begin like this.
     job = workplace.job(
         """
@@ -208,24 +209,26 @@ def test_hosts_without_a_launcher_find_each_other_by_what_they_are_told(workplac
         """
     )
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    assert ran.exit_code == 0, ran
+    assert_completed(result)
     for host in ("algo-1", "algo-2"):
-        assert "sum 2.0 over algo-1 7777" in workplace.log(host)
+        assert result.host(host).log.contains("sum 2.0 over algo-1 7777")
 
 
 @pytest.mark.parametrize("flag", ["sagemaker_pytorch_ddp_enabled", "sagemaker_distributed_dataparallel_enabled"])
-def test_what_needs_the_platforms_own_libraries_fails_with_one_clear_line(workplace: Workplace, flag: str) -> None:
+def test_what_needs_the_platforms_own_libraries_fails_with_one_clear_line(
+    training: Training, workplace: Workplace, flag: str
+) -> None:
     job = workplace.job("", table=f"hyperparameters = {{ {flag} = true }}\n")
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    reason = workplace.describe()["FailureReason"]
-    assert ran.exit_code == 1, ran
+    reason = result.failure_reason
+    assert_failed(result)
     assert flag in reason
     assert "use 'torch_distributed' or 'mpi'" in reason
-    assert "Traceback" not in workplace.log("algo-1")
+    assert not result.host("algo-1").log.contains("Traceback")
 
 
 # mpi
@@ -275,15 +278,17 @@ ENVIRONMENT = "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for 
 
 
 @pytest.mark.parametrize("launcher", ["gloo", "mpi"])
-def test_the_users_environment_reaches_ranks_on_every_host_unchanged(workplace: Workplace, launcher: str) -> None:
+def test_the_users_environment_reaches_ranks_on_every_host_unchanged(
+    training: Training, workplace: Workplace, launcher: str
+) -> None:
     table = f"{MPI}[training.environment]\n{ENVIRONMENT}\nCUDA_VISIBLE_DEVICES = '0, 1'\nUSER_LINES = 'a\\nb'\n"
     job = workplace.job(PROBE, table=table.replace("'a\\nb'", '"a\\nb"'))
 
-    ran = workplace.harness("train", str(job), "--launcher", launcher)
+    result = training(job, launcher=launcher).wait()
 
-    assert ran.exit_code == 0, ran
+    assert_completed(result)
     for rank in ("rank-0", "rank-1"):
-        seen = model(workplace)[rank]
+        seen = model(result)[rank]
         assert seen["user"] == {**NASTY, "USER_LINES": "a\nb"}
         assert seen["others"]["CUDA_VISIBLE_DEVICES"] == "0, 1"
 
@@ -294,14 +299,14 @@ DIFFERENT = {
 }
 
 
-def test_a_job_is_the_same_under_horovodrun_and_under_the_toolkit(workplace: Workplace) -> None:
+def test_a_job_is_the_same_under_horovodrun_and_under_the_toolkit(training: Training, workplace: Workplace) -> None:
     table = f'hyperparameters = {{ epochs = 6, text = "it\'s" }}\n{MPI}[training.environment]\n{ENVIRONMENT}\n'
     job = workplace.job(PROBE, table=table)
     seen: dict[str, dict[str, Any]] = {}
     for launcher in ("gloo", "mpi", "toolkit"):
-        ran = workplace.harness("train", str(job), "--launcher", launcher)
-        assert ran.exit_code == 0, ran
-        seen[launcher] = model(workplace)
+        result = training(job, launcher=launcher).wait()
+        assert_completed(result)
+        seen[launcher] = model(result)
 
     assert [seen["toolkit"][rank]["world"] for rank in ("rank-0", "rank-1")] == [
         [0, 2, 0, 1, "algo-1"],
@@ -327,15 +332,17 @@ def comparable(variables: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-def test_mpi_options_reach_the_ranks_over_mpi_and_over_gloo_the_user_is_told(workplace: Workplace) -> None:
+def test_mpi_options_reach_the_ranks_over_mpi_and_over_gloo_the_user_is_told(
+    training: Training, workplace: Workplace
+) -> None:
     options = MPI.replace("host = 1", 'host = 2, custom_mpi_options = "-x OPTION=given --NCCL_DEBUG WARN"')
     job = workplace.job(PROBE, table=options)
 
-    over_mpi = workplace.harness("train", str(job), "--launcher", "mpi")
-    ranks = model(workplace)
-    over_gloo = workplace.harness("train", str(job), "--launcher", "gloo")
+    over_mpi = training(job, launcher="mpi").wait()
+    over_gloo = training(job, launcher="gloo").wait()
 
-    assert over_mpi.exit_code == 0, over_mpi
+    assert_completed(over_mpi)
+    ranks = model(over_mpi)
     assert [ranks[f"rank-{rank}"]["world"] for rank in range(4)] == [
         [0, 4, 0, 2, "algo-1"],
         [1, 4, 1, 2, "algo-1"],
@@ -343,9 +350,9 @@ def test_mpi_options_reach_the_ranks_over_mpi_and_over_gloo_the_user_is_told(wor
         [3, 4, 1, 2, "algo-2"],
     ]
     assert {(rank["others"]["OPTION"], rank["others"]["NCCL_DEBUG"]) for rank in ranks.values()} == {("given", "WARN")}
-    assert over_gloo.exit_code == 0, over_gloo
-    assert "custom_mpi_options are mpirun's and do not apply over gloo" in workplace.log("algo-1")
-    over_gloo_seen = [rank["others"] for rank in model(workplace).values()]
+    assert_completed(over_gloo)
+    assert over_gloo.host("algo-1").log.contains("custom_mpi_options are mpirun's and do not apply over gloo")
+    over_gloo_seen = [rank["others"] for rank in model(over_gloo).values()]
     assert {(seen["OPTION"], seen["NCCL_DEBUG"]) for seen in over_gloo_seen} == {(None, "WARN")}
 
 
@@ -358,7 +365,7 @@ def test_mpi_options_reach_the_ranks_over_mpi_and_over_gloo_the_user_is_told(wor
     ],
 )
 def test_a_rank_that_is_killed_is_named_with_what_may_have_killed_it(
-    workplace: Workplace, launcher: str, rank: int, reason: str
+    training: Training, workplace: Workplace, launcher: str, rank: int, reason: str
 ) -> None:
     job = workplace.job(
         f"""
@@ -376,10 +383,10 @@ def test_a_rank_that_is_killed_is_named_with_what_may_have_killed_it(
         table=MPI,
     )
 
-    ran = workplace.harness("train", str(job), "--launcher", launcher)
+    result = training(job, launcher=launcher).wait()
 
-    found = workplace.describe()["FailureReason"]
-    assert ran.exit_code == 1, ran
+    found = result.failure_reason
+    assert_failed(result)
     assert reason in found
     assert f"rank {rank} on algo-{rank + 1}" in found
 
@@ -396,25 +403,29 @@ SHELL = """\
 
 
 @pytest.mark.parametrize("distribution", ["", MPI], ids=["plain", "mpi"])
-def test_a_shell_script_gets_its_arguments_as_they_are(workplace: Workplace, distribution: str) -> None:
+def test_a_shell_script_gets_its_arguments_as_they_are(
+    training: Training, workplace: Workplace, distribution: str
+) -> None:
     table = f'hyperparameters = {{ text = "it\'s $HOME; ls", n = 1 }}\n{distribution}'
     job = job_of(workplace, {"deep/run.sh": SHELL}, "deep/run.sh", table, hosts=2)
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    assert ran.exit_code == 0, ran
-    log = workplace.log("algo-1")
+    assert_completed(result)
+    log = result.host("algo-1").log.text
     for line in ("in /opt/ml/code with 4 arguments:", "<-n>", "<1>", "<--text>", "<it's $HOME; ls>"):
         assert line in log, log
 
 
-def test_a_shell_script_that_fails_is_told_by_its_code_and_its_last_words(workplace: Workplace) -> None:
+def test_a_shell_script_that_fails_is_told_by_its_code_and_its_last_words(
+    training: Training, workplace: Workplace
+) -> None:
     job = job_of(workplace, {"run.sh": SHELL}, "run.sh", 'environment = { FAIL = "1" }\n')
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    reason = workplace.describe()["FailureReason"]
-    assert ran.exit_code == 1, ran
+    reason = result.failure_reason
+    assert_failed(result)
     assert "ExitCode 3" in reason
     assert "giving up" in reason
 
@@ -424,7 +435,7 @@ PACKAGE = "from setuptools import setup\nsetup(name='tiny', version='1.0', py_mo
 
 @pytest.mark.parametrize("distribution", ["", MPI, TORCH], ids=["plain", "mpi", "torch_distributed"])
 def test_requirements_are_installed_on_every_host_before_the_script_starts(
-    workplace: Workplace, distribution: str
+    training: Training, workplace: Workplace, distribution: str
 ) -> None:
     files = {
         "requirements.txt": "--no-index\n./lib/tiny\n",
@@ -434,33 +445,35 @@ def test_requirements_are_installed_on_every_host_before_the_script_starts(
     }
     job = job_of(workplace, files, "train.py", distribution, hosts=2)
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    assert ran.exit_code == 0, ran
-    logs = workplace.log("algo-1") + workplace.log("algo-2")
+    assert_completed(result)
+    logs = result.host("algo-1").log.text + result.host("algo-2").log.text
     for host in ("algo-1", "algo-2"):
         assert f"installed on {host} /usr/local/lib/python3.11/dist-packages/tiny.py" in logs, logs
 
 
 @pytest.mark.parametrize("distribution", ["", MPI], ids=["plain", "mpi"])
 def test_requirements_that_cannot_be_installed_fail_the_job_in_pips_words(
-    workplace: Workplace, distribution: str
+    training: Training, workplace: Workplace, distribution: str
 ) -> None:
     files = {"requirements.txt": "--no-index\nno-such-package-at-all\n", "train.py": "print('started')\n"}
     job = job_of(workplace, files, "train.py", distribution, hosts=2)
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    reason = workplace.describe()["FailureReason"]
-    assert ran.exit_code == 1, ran
+    reason = result.failure_reason
+    assert_failed(result)
     assert reason.startswith("AlgorithmError: InstallRequirementsError:\nExitCode 1\n"), reason
     assert "No matching distribution found for no-such-package-at-all" in reason
     assert 'Command "python3 -m pip install -r requirements.txt"' in reason
-    assert "started" not in workplace.log("algo-1")
+    assert not result.host("algo-1").log.contains("started")
 
 
 @pytest.mark.parametrize("distribution", ["", MPI], ids=["plain", "mpi"])
-def test_a_package_is_installed_and_run_as_a_module(workplace: Workplace, distribution: str) -> None:
+def test_a_package_is_installed_and_run_as_a_module(
+    training: Training, workplace: Workplace, distribution: str
+) -> None:
     files = {
         "setup.py": "from setuptools import setup\nsetup(name='mine', version='1.0', py_modules=['train', 'help'])\n",
         "train.py": "import importlib.metadata as m, help, sys; print(help.WORD, m.version('mine'), sys.argv[1:])\n",
@@ -468,16 +481,16 @@ def test_a_package_is_installed_and_run_as_a_module(workplace: Workplace, distri
     }
     job = job_of(workplace, files, "train.py", f"hyperparameters = {{ lr = 0.1 }}\n{distribution}", hosts=2)
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    assert ran.exit_code == 0, ran
-    assert "module 1.0 ['--lr', '0.1']" in workplace.log("algo-1")
+    assert_completed(result)
+    assert result.host("algo-1").log.contains("module 1.0 ['--lr', '0.1']")
 
 
 @pytest.mark.parametrize("host", ["algo-1", "algo-2"])
 @pytest.mark.parametrize("distribution", ["", MPI], ids=["plain", "mpi"])
 def test_a_package_that_cannot_be_installed_on_one_host_fails_the_job_with_its_own_exception(
-    workplace: Workplace, distribution: str, host: str
+    training: Training, workplace: Workplace, distribution: str, host: str
 ) -> None:
     setup = f"""
         import os
@@ -488,17 +501,17 @@ def test_a_package_that_cannot_be_installed_on_one_host_fails_the_job_with_its_o
     """
     job = job_of(workplace, {"setup.py": setup, "train.py": ""}, "train.py", distribution, hosts=2)
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    reason = workplace.describe()["FailureReason"]
-    assert ran.exit_code == 1, ran
+    reason = result.failure_reason
+    assert_failed(result)
     assert reason.startswith('AlgorithmError: InstallModuleError:\nExitCode 1\nErrorMessage "ValueError: no version"')
     assert reason.endswith(f"({host})")
 
 
 @pytest.mark.parametrize("host", ["algo-1", "algo-2"])
 def test_a_host_of_torchruns_that_cannot_install_what_it_needs_is_the_one_that_is_named(
-    workplace: Workplace, host: str
+    training: Training, workplace: Workplace, host: str
 ) -> None:
     files = {
         "requirements.txt": "--no-index\n./lib\n",
@@ -508,10 +521,10 @@ def test_a_host_of_torchruns_that_cannot_install_what_it_needs_is_the_one_that_i
     }
     job = job_of(workplace, files, "train.py", TORCH, hosts=2)
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    reason = workplace.describe()["FailureReason"]
-    assert ran.exit_code == 1, ran
+    reason = result.failure_reason
+    assert_failed(result)
     assert 'InstallRequirementsError:\nExitCode 1\nErrorMessage "AssertionError: no version"' in reason
     assert reason.endswith(f"({host})")
 
@@ -519,9 +532,9 @@ def test_a_host_of_torchruns_that_cannot_install_what_it_needs_is_the_one_that_i
 # Instance groups
 
 
-def told(workplace: Workplace, host: str) -> dict[str, str]:
+def told(result: JobResult, host: str) -> dict[str, str]:
     """What the script on ``host`` said of itself."""
-    line = next(line for line in workplace.log(host).splitlines() if "TOLD " in line)
+    line = next(line for line in result.host(host).log.lines if "TOLD " in line)
     found: dict[str, str] = json.loads(line.split("TOLD ")[1])
     return found
 
@@ -539,13 +552,13 @@ GROUPED = """
 """
 
 
-def test_a_distribution_spreads_over_its_groups_only(workplace: Workplace) -> None:
+def test_a_distribution_spreads_over_its_groups_only(training: Training, workplace: Workplace) -> None:
     job = in_groups(workplace.job(GROUPED, table=MPI), ("cpu", 1), ("gpu", 2), distributed=["gpu"])
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    assert ran.exit_code == 0, ran
-    assert told(workplace, "algo-1") == {
+    assert_completed(result)
+    assert told(result, "algo-1") == {
         "SM_CURRENT_HOST": "algo-1",
         "SM_CURRENT_INSTANCE_GROUP": "cpu",
         "SM_DISTRIBUTION_INSTANCE_GROUPS": '["gpu"]',
@@ -553,22 +566,22 @@ def test_a_distribution_spreads_over_its_groups_only(workplace: Workplace) -> No
         "world": "0 of 1",
         "is_master": False,
     }
-    log = workplace.log("algo-2")
+    log = result.host("algo-2").log.text
     assert "-np 2 -H algo-2:1,algo-3:1 " in log
     assert '"world": "1 of 2"' in log
-    assert told(workplace, "algo-2")["is_master"]
-    assert "TOLD" not in workplace.log("algo-3")
+    assert told(result, "algo-2")["is_master"]
+    assert not result.host("algo-3").log.contains("TOLD")
 
 
-def test_without_named_groups_each_group_is_a_world_of_its_own(workplace: Workplace) -> None:
+def test_without_named_groups_each_group_is_a_world_of_its_own(training: Training, workplace: Workplace) -> None:
     script = TORCH_WORLD + "    print('group', os.environ['SM_DISTRIBUTION_INSTANCE_GROUPS'])\n"
     job = in_groups(workplace.job(script, table=TORCH), ("a", 1), ("b", 2))
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    assert ran.exit_code == 0, ran
-    assert "rank 0 of 1 sum=1.0 host=algo-1" in workplace.log("algo-1")
-    assert "rank 0 of 2 sum=2.0 host=algo-2" in workplace.log("algo-2")
-    assert "rank 1 of 2 sum=2.0 host=algo-3" in workplace.log("algo-3")
-    assert "--master_addr algo-2 --master_port 7777 --node_rank 1" in workplace.log("algo-3")
-    assert 'group ["b"]' in workplace.log("algo-3")
+    assert_completed(result)
+    assert result.host("algo-1").log.contains("rank 0 of 1 sum=1.0 host=algo-1")
+    assert result.host("algo-2").log.contains("rank 0 of 2 sum=2.0 host=algo-2")
+    assert result.host("algo-3").log.contains("rank 1 of 2 sum=2.0 host=algo-3")
+    assert result.host("algo-3").log.contains("--master_addr algo-2 --master_port 7777 --node_rank 1")
+    assert result.host("algo-3").log.contains('group ["b"]')

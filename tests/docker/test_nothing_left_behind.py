@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -81,6 +82,9 @@ def test_a_harness_that_is_killed_at_any_moment_leaves_nothing_after_the_next_st
 
     assert again.exit_code == 0, again
     assert owned(killed) == []
+    described = [json.loads(path.read_text()) for path in workplace.folder.glob("runs/*/describe.json")]
+    assert {job["TrainingJobStatus"] for job in described} <= {"Completed", "Failed"}
+    assert any("the process that ran this job ended" in job.get("FailureReason", "") for job in described)
     assert (workplace.folder / "data/a").read_text() == "a"
 
 

@@ -238,6 +238,7 @@ def test_a_session_makes_hosts_for_its_next_test_and_none_for_nobody(start_sessi
     assert session.process.returncode == 0, output
     runs = session.started()
     assert [name.split("-")[0] for name in runs] == ["cluster"] * 4 + ["test", "warm"], runs
+    assert "\nharness: 6 hosts started, 1 job on warm hosts\n" in output
     assert session.left() == []
 
 
@@ -247,6 +248,7 @@ def test_a_cold_session_makes_hosts_for_each_when_it_begins(start_session: Calla
     output, _ = session.process.communicate(timeout=300)
     assert session.process.returncode == 0, output
     assert [name.split("-")[0] for name in session.started()] == ["test", "test"]
+    assert "\nharness: 2 hosts started\n" in output
     assert session.left() == []
 
 

@@ -6,10 +6,11 @@ import io
 import sys
 from pathlib import Path
 
+import docker
 import pytest
 
-from harness.engine import Target, connect, ensure_engine, reach, start
-from harness.errors import EngineUnavailable
+from harness.engine import Target, back_again, connect, ensure_engine, reach, start
+from harness.errors import EngineLost, EngineUnavailable
 from harness.steps import Steps
 
 # Answers /version and /_ping as an engine does, after a moment.
@@ -107,3 +108,11 @@ def test_an_engine_that_never_answers_is_given_up(tmp_path: Path) -> None:
             log=tmp_path / "log",
             seconds=0.3,
         )
+
+
+def test_an_engine_that_went_away_is_not_waited_for_for_ever() -> None:
+    client = docker.DockerClient("tcp://127.0.0.1:1", version="1.41")
+
+    with pytest.raises(EngineLost, match="went away and was not back after"):
+        back_again(client, 0.3)
+    client.close()

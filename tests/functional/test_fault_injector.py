@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.errors import HarnessError
+from harness.fault_effects import stall_engine
 from harness.fault_injector import FaultInjector, Scene
 from harness.faults import AfterLog, AfterSeconds, AtStatus, Fault, Interrupt, KillHost, Timed
 
@@ -124,3 +127,26 @@ def test_a_fault_that_cannot_be_done_is_told_and_does_not_stop_the_others(done: 
     assert done.fired.wait(5)
 
     assert faults.close() == ("fault 'kill algo-9 after x': no such host",)
+
+
+def test_a_stalled_engine_stands_still_and_goes_on_when_it_is_over(tmp_path: Path) -> None:
+    """Done to a process that stands in for the engine, which is everybody's."""
+
+    def state() -> str:
+        return Path(f"/proc/{engine.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    with subprocess.Popen(["sleep", "60"]) as engine:
+        (tmp_path / "pid").write_text(f"{engine.pid}\n")
+        undo = stall_engine(60, tmp_path / "pid")
+        engine_stands_still = state()
+        undo()
+        after = state()
+        engine.kill()
+
+    assert engine_stands_still == "T"
+    assert after != "T"
+
+
+def test_an_engine_that_is_not_ours_to_stall_is_left_alone_and_says_so(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="the engine cannot be stalled from here"):
+        stall_engine(1, tmp_path / "no-pid-file")

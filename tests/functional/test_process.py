@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -69,3 +71,20 @@ def test_what_a_late_command_has_started_does_not_go_on(tmp_path: Path) -> None:
 
     time.sleep(2)
     assert not sign.exists()
+
+
+OUTLIVED = """
+import sys
+from pathlib import Path
+from harness.process import start_detached
+print(start_detached([sys.executable, "-c", "import time; time.sleep(2)"], Path(sys.argv[1])).pid)
+"""
+
+
+def test_a_service_that_outlives_us_is_no_cause_for_a_warning(tmp_path: Path) -> None:
+    argv = [sys.executable, "-W", "always", "-c", OUTLIVED, str(tmp_path / "log")]
+
+    ran = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+
+    assert ran.stderr == ""
+    os.kill(int(ran.stdout), 0)  # it runs

@@ -178,6 +178,43 @@ def test_without_an_engine_a_test_fails_with_the_cause(place: pytest.Pytester) -
 def test_hosts_are_made_beforehand_unless_told_otherwise(
     place: pytest.Pytester, option: tuple[str, ...], warm: bool
 ) -> None:
-    place.makepyfile(f"def test_it(harness_warm_hosts): assert (harness_warm_hosts is not None) is {warm}")
+    place.makepyfile(f"def test_it(harness_warm_hosts): assert harness_warm_hosts.beforehand is {warm}")
 
     place.runpytest_subprocess("-p", "no:cacheprovider", *option).assert_outcomes(passed=1)
+
+
+COUNTS = """
+import pytest
+from harness.pytest_plugin import STARTED
+
+@pytest.fixture(scope="session", autouse=True)
+def hosts_of_other_tests(request):
+    yield
+    request.config.stash[STARTED] = [(3, 1)]
+
+@pytest.mark.parametrize("turn", range(4))
+def test_it(turn): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("processes", "line"),
+    [("0", "harness: 3 hosts started, 1 job on warm hosts"), ("2", "harness: 6 hosts started, 2 jobs on warm hosts")],
+)
+def test_the_hosts_of_a_session_are_counted_over_all_of_its_processes(
+    place: pytest.Pytester, processes: str, line: str
+) -> None:
+    place.makepyfile(COUNTS)
+
+    ran = place.runpytest_subprocess("-p", "no:cacheprovider", "-n", processes)
+
+    ran.assert_outcomes(passed=4)
+    ran.stdout.fnmatch_lines([line])
+
+
+def test_a_session_without_hosts_says_nothing_of_them(place: pytest.Pytester) -> None:
+    place.makepyfile("def test_it(harness_warm_hosts): pass")
+
+    ran = place.runpytest_subprocess("-p", "no:cacheprovider")
+
+    ran.stdout.no_fnmatch_line("harness:*")

@@ -38,6 +38,7 @@ def warm(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def tell(folder: Path, command: list[str], environment: dict[str, str]) -> None:
     (folder / JOB).write_text(json.dumps({"environment": environment, "command": command}))
     (folder / GO).touch()
+    os.utime(folder / GO, (1, 1))  # as the engine does when it unpacks a tar, last of all
 
 
 def test_it_says_nothing_and_becomes_the_command_with_the_environment_of_the_job(
@@ -69,5 +70,19 @@ def test_it_waits_until_all_of_its_job_is_there(warm: subprocess.Popen[str], tmp
     assert warm.poll() is None
 
     tell(tmp_path, ["echo", "now"], {})
+
+    assert warm.communicate(timeout=30)[0] == "now\n"
+
+
+def test_it_takes_nothing_away_from_an_engine_that_is_not_done_with_it(
+    warm: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    (tmp_path / JOB).write_text(json.dumps({"environment": {}, "command": ["echo", "now"]}))
+    (tmp_path / GO).touch()
+    os.utime(tmp_path / GO, ns=(1, (int(time.time()) + 60) * 10**9 + 1))  # just made, for a minute
+    time.sleep(0.3)
+    assert (tmp_path / GO).exists()
+
+    os.utime(tmp_path / GO, (1, 1))
 
     assert warm.communicate(timeout=30)[0] == "now\n"

@@ -133,6 +133,7 @@ LAYERS = {
         "process",
         "record",
         "records",
+        "removal",
         "results",
         "run",
         "s3_content",
@@ -151,6 +152,7 @@ LAYERS = {
         "warm_cluster",
     },
     "S": {
+        "abandoned",
         "async_invocations",
         "cloud_hosting",
         "cloud_planning",

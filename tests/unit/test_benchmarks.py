@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from benchmarks.jobs import toml
 from benchmarks.log_lines import Epoch, accuracy, epoch_seconds, epochs, images_per_second, printing_seconds, world_size
+from benchmarks.reliability import Cell, Seen, cells, page, rows_of
 from benchmarks.results import Aim, Line, Measured, document, failures, markdown_table, plain_table
 from benchmarks.turns import Way, take_turns
 from harness.errors import CommandFailed
@@ -172,3 +174,28 @@ def test_variants_of_a_job_are_written_as_they_were_read() -> None:
     }
 
     assert tomllib.loads(toml({"training": training})) == {"training": training}
+
+
+def test_the_page_of_the_fault_matrix_keeps_the_rows_that_are_not_run_anew() -> None:
+    def seen(cell: Cell, status: str, *wrong: str, hour: int) -> Seen:
+        return Seen(cell, status, "a|b\nc", 3.2, wrong, datetime(2026, 1, 31, hour, tzinfo=UTC), load=hour)
+
+    first, second = Cell(2, "gloo", "start-up", "kill leader"), Cell(4, "mpi", "mid-epoch", "slow disk")
+    kept = {cell.key: seen(cell, "Completed", "it hangs", hour=9).row() for cell in (second, first)}
+
+    again = page({**rows_of(page(kept)), first.key: seen(first, "Failed", hour=12).row()})
+
+    assert "- as it must be: 1 of 2, of 108 in all" in again
+    assert "2026-01-31 09:00 to 2026-01-31 12:00 UTC" in again
+    assert again.splitlines()[-2:] == [
+        "| 2 | gloo | start-up | kill leader | Failed | a\\|b c | 3 | nothing | 2026-01-31 12:00 | 12 |",
+        "| 4 | mpi | mid-epoch | slow disk | Completed | a\\|b c | 3 | it hangs | 2026-01-31 09:00 | 9 |",
+    ]
+    assert list(rows_of(again)) == [first.key, second.key]
+
+
+def test_the_fault_matrix_can_be_run_in_parts() -> None:
+    part = list(cells([4], ["mpi"], ["partition"]))
+
+    assert [cell.moment for cell in part] == ["start-up", "mid-epoch", "last upload"]
+    assert {(cell.hosts, cell.controller, cell.fault) for cell in part} == {(4, "mpi", "partition")}

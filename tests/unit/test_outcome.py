@@ -102,3 +102,12 @@ def test_the_host_is_named_where_the_text_that_names_one_is_cut_off() -> None:
 
     assert len(found) == 1024
     assert found.endswith(", exit code: 1 (algo-2)")
+
+
+def test_a_host_that_nobody_saw_the_end_of_is_no_fault_of_the_algorithm() -> None:
+    lost = HostExit("algo-2", 255, "the docker engine went away while algo-2 ran", lost=True)
+
+    outcome = judge([lost, HostExit("algo-1", 137, out_of_memory=True)], None)
+
+    assert outcome.failed_host == "algo-2"
+    assert outcome.failure_reason == "InternalServerError: the docker engine went away while algo-2 ran"
