@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from harness.control_plane import ControlPlane
 from harness.door_environment import ALIVE
 from harness.moto_services import knows
+from harness.query_protocol import is_query, query_error, simulated_policy
 from harness.service_model import RUNTIME, SAGEMAKER, input_shape
 from harness.shape_check import checked
 from harness.wire import Request, Response, ServiceError, json_answer, json_error, read_json, rest_error, signed_for
@@ -53,7 +54,7 @@ class Api:
         if refused:
             return json_error(ServiceError("AccessDeniedException", refused, 403), request_id)
         invocation = _invocation(request)
-        failed = rest_error if invocation else json_error
+        failed = rest_error if invocation else query_error if is_query(request) else json_error
         try:
             if request.path == ALIVE:
                 return json_answer(self._alive(), request_id)
@@ -62,7 +63,7 @@ class Api:
                 return replace(answer, headers=(*answer.headers, ("x-amzn-RequestId", request_id)))
             if (request.header("x-amz-target") or "").startswith(TARGET):
                 return self._sagemaker(request, request_id)
-            return self._others(request)
+            return simulated_policy(request, request_id) or self._others(request)
         except ServiceError as error:
             return failed(error, request_id)
         except Exception as error:

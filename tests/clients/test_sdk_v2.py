@@ -12,3 +12,23 @@ def test_a_model_is_hosted_asked_and_deleted(machine: Machine) -> None:
     assert "role arn:aws:iam::" in ran.stdout, ran
     assert "answer [3.0, 7.5]" in ran.stdout, ran
     assert "in service []" in ran.stdout, ran
+
+
+def test_two_hosts_train_with_pytorch_and_what_came_out_is_hosted(machine: Machine) -> None:
+    ran = machine.program("sdk_v2_training.py")
+
+    assert ran.exit_code == 0, ran
+    for host in ("algo-1", "algo-2"):
+        assert f"this is {host} of algo-1 algo-2, which sees ['numbers.txt']" in ran.stdout, ran
+    assert "Training - Training image download completed. Training in progress." in ran.stdout, ran
+    assert "status Completed 0.2" in ran.stdout, ran
+    assert "answer [5.0, 12.5]" in ran.stdout, ran
+
+
+def test_the_plain_estimator_tells_why_a_job_failed_and_trains_another(machine: Machine) -> None:
+    ran = machine.program("sdk_v2_estimator.py")
+
+    assert ran.exit_code == 0, ran
+    assert "Failed. Reason: AlgorithmError: ExecuteUserScriptError:" in ran.stdout, ran
+    assert "ZeroDivisionError: division by zero" in ran.stdout, ran
+    assert "model s3://sagemaker-us-west-2-000000000000/pytorch-training-" in ran.stdout, ran
