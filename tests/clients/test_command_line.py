@@ -13,9 +13,7 @@ def test_a_job_and_an_endpoint_by_the_command_line_alone(machine: Machine) -> No
     name, aws = f"cli-{uuid.uuid4().hex[:6]}", aws_cli()
     assert aws, "no AWS CLI of version 2: run python -m tests.clients.tools"
 
-    ran = machine.exec(
-        "bash", str(PROGRAMS / "command_line.sh"), name, str(PROGRAMS / "code"), bin_folder=aws.parent
-    )
+    ran = machine.exec("bash", str(PROGRAMS / "command_line.sh"), name, str(PROGRAMS / "code"), bin_folder=aws.parent)
 
     assert ran.exit_code == 0, ran
     assert f"arn:aws:sagemaker:us-west-2:000000000000:training-job/{name}" in ran.stdout, ran

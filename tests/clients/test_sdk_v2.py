@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.clients.conftest import Machine
+import sys
+from urllib.parse import urlsplit
+
+from tests.clients import sealed
+from tests.clients.conftest import PROGRAMS, Machine
 
 
 def test_a_model_is_hosted_asked_and_deleted(machine: Machine) -> None:
@@ -14,8 +18,15 @@ def test_a_model_is_hosted_asked_and_deleted(machine: Machine) -> None:
     assert "in service []" in ran.stdout, ran
 
 
-def test_two_hosts_train_with_pytorch_and_what_came_out_is_hosted(machine: Machine) -> None:
-    ran = machine.program("sdk_v2_training.py")
+def test_a_program_trains_and_hosts_with_all_network_refused_but_the_door(machine: Machine) -> None:
+    door = machine.state.door()
+    assert door
+    port, socket = urlsplit(door.url).port, machine.folder / "socket"
+    assert port
+    alone = ("unshare", "--net", "--map-root-user", sys.executable, sealed.__file__, str(socket), str(port))
+
+    with sealed.way_out(socket, port):
+        ran = machine.program("watched.py", str(PROGRAMS / "sdk_v2_training.py"), before=alone)
 
     assert ran.exit_code == 0, ran
     for host in ("algo-1", "algo-2"):
@@ -23,6 +34,7 @@ def test_two_hosts_train_with_pytorch_and_what_came_out_is_hosted(machine: Machi
     assert "Training - Training image download completed. Training in progress." in ran.stdout, ran
     assert "status Completed 0.2" in ran.stdout, ran
     assert "answer [5.0, 12.5]" in ran.stdout, ran
+    assert f"went for ['127.0.0.1:{port}']" in ran.stdout, ran
 
 
 def test_the_plain_estimator_tells_why_a_job_failed_and_trains_another(machine: Machine) -> None:

@@ -55,7 +55,7 @@ def ensure(what: Callable[[], object], packages: Sequence[str], steps: Steps) ->
     if what():
         return
     if not debian.can_install():
-        raise BadInput(f"missing on this machine: {' '.join(packages)}; run: sudo apt-get install -y {' '.join(packages)}")
+        raise BadInput(f"missing on this machine; run: sudo apt-get install -y {' '.join(packages)}")
     with steps.step(f"installing {' '.join(packages)}"):
         debian.install(packages)
 

@@ -37,9 +37,9 @@ def create(name, script):
         RoleArn="arn:aws:iam::000000000000:role/SageMakerHarness",
         HyperParameters={
             "sagemaker_program": "train.py",
-            "sagemaker_submit_directory": "s3://{}/{}/sourcedir.tar.gz".format(BUCKET, name),
+            "sagemaker_submit_directory": f"s3://{BUCKET}/{name}/sourcedir.tar.gz",
         },
-        OutputDataConfig={"S3OutputPath": "s3://{}/out".format(BUCKET)},
+        OutputDataConfig={"S3OutputPath": f"s3://{BUCKET}/out"},
         ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30},
         StoppingCondition={"MaxRuntimeInSeconds": 300},
         Tags=[{"Key": "team", "Value": "digits"}],

@@ -37,7 +37,10 @@ aws sagemaker create-model --model-name "$name" --execution-role-arn "$role" --p
 aws sagemaker create-endpoint-config --endpoint-config-name "$name" --production-variants \
     "VariantName=AllTraffic,ModelName=$name,InitialInstanceCount=1,InstanceType=ml.m5.large" >config.json
 aws sagemaker create-endpoint --endpoint-name "$name" --endpoint-config-name "$name" >endpoint.json
-aws sagemaker wait endpoint-in-service --endpoint-name "$name"
+until [[ $(aws sagemaker describe-endpoint --endpoint-name "$name" \
+    --query EndpointStatus --output text) != Creating ]]; do
+    :
+done
 aws sagemaker-runtime invoke-endpoint --endpoint-name "$name" --content-type application/json \
     --cli-binary-format raw-in-base64-out --body '[1, 2.5]' answer.json >invoked.json
 echo "answer $(cat answer.json)"

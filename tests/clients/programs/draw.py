@@ -5,6 +5,7 @@ Arguments: where the page is (lab, classic or file), its address, and the paths 
 
 import json
 import sys
+from itertools import pairwise
 
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
@@ -17,6 +18,7 @@ SECONDS = 90
 # The text of a cell's output, and the cells to click on.
 OUTPUT = {"lab": ".jp-OutputArea-output pre", "classic": ".output_stdout pre"}
 CELL = {"lab": ".jp-CodeCell .cm-content", "classic": ".code_cell .CodeMirror"}
+IDLE = {"lab": ".jp-Notebook-ExecutionIndicator[data-status=idle]", "classic": ".kernel_idle_icon"}
 SEVEN = [(-60, -80), (60, -80), (0, 90)]  # corners of its two strokes, from the middle of the picture
 
 
@@ -42,8 +44,7 @@ def status(browser):
 
 def run_first_cell(browser):
     cell = wait(browser, lambda: (all_of(browser, CELL[WHERE]) or [None])[0])
-    ready = {"lab": ".jp-NotebookPanel-toolbar [data-status=idle]", "classic": ".kernel_idle_icon"}
-    wait(browser, lambda: all_of(browser, ready[WHERE]))
+    wait(browser, lambda: all_of(browser, IDLE[WHERE]))
     cell.click()
     ActionChains(browser).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
 
@@ -52,7 +53,7 @@ def draw(browser):
     canvas = wait(browser, lambda: (all_of(browser, ".digit-page[data-begun] canvas") or [None])[0])
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
     pen = ActionChains(browser, duration=50).move_to_element_with_offset(canvas, *SEVEN[0]).click_and_hold()
-    for (x, y), (further_x, further_y) in zip(SEVEN, SEVEN[1:]):
+    for (x, y), (further_x, further_y) in pairwise(SEVEN):
         pen = pen.move_by_offset(further_x - x, further_y - y)
     pen.release().perform()
     wait(browser, lambda: status(browser) not in ("Draw a digit.", "Sending ..."))

@@ -1,4 +1,7 @@
-"""Train with `PyTorch` on two hosts, make a model of it, host and ask it. SageMaker SDK v2."""
+"""Train with `PyTorch` on two hosts, make a model of it, host and ask it. SageMaker SDK v2.
+
+The version, the instances and the old names of their arguments are those of AWS's example of Horovod.
+"""
 
 from pathlib import Path
 
@@ -18,10 +21,10 @@ estimator = PyTorch(
     entry_point="train.py",
     source_dir=CODE,
     role=sagemaker.get_execution_role(),
-    framework_version="1.12.1",
-    py_version="py38",
-    instance_count=2,
-    instance_type="ml.m5.large",
+    framework_version="1.6.0",
+    py_version="py36",
+    train_instance_count=2,
+    train_instance_type="ml.p2.xlarge",
     hyperparameters={"factor": 5},
     metric_definitions=[{"Name": "loss", "Regex": "loss ([0-9.]+);"}],
 )
@@ -32,7 +35,7 @@ print("status", described["TrainingJobStatus"], described["FinalMetricDataList"]
 model = estimator.create_model(entry_point="inference.py", source_dir=CODE)
 predictor = model.deploy(
     initial_instance_count=1,
-    instance_type="ml.m5.large",
+    instance_type="ml.p2.xlarge",
     serializer=JSONSerializer(),
     deserializer=JSONDeserializer(),
 )

@@ -3,6 +3,7 @@
 Arguments: a name that nobody has, alone, torchrun or mpi, and the number of hosts.
 """
 
+import logging
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from sagemaker.core.training.configs import Compute, InputData, SourceCode
 from sagemaker.train import ModelTrainer
 from sagemaker.train.distributed import MPI, Torchrun
 
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)  # where the job's log goes, too
 NAME, DRIVER, HOSTS = sys.argv[1], sys.argv[2], int(sys.argv[3])
 DISTRIBUTED = {
     "alone": None,
