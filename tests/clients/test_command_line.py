@@ -11,7 +11,7 @@ from tests.clients.tools import aws_cli
 
 def test_a_job_and_an_endpoint_by_the_command_line_alone(machine: Machine) -> None:
     name, aws = f"cli-{uuid.uuid4().hex[:6]}", aws_cli()
-    assert aws, "no AWS CLI of version 2: run python -m tests.clients.tools"
+    assert aws, "no AWS CLI of version 2: run python -m tests.clients.tools aws"
 
     ran = machine.exec("bash", str(PROGRAMS / "command_line.sh"), name, str(PROGRAMS / "code"), bin_folder=aws.parent)
 

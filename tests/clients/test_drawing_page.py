@@ -79,7 +79,7 @@ def jupyter(machine: Machine) -> Iterator[str]:
 
 def draw(machine: Machine, where: str, address: str) -> Any:
     found = browser()
-    assert found, "no Chromium with its driver: run python -m tests.clients.tools"
+    assert found, "no Chromium with its driver: run python -m tests.clients.tools chromium"
     argv = [str(CLIENTS / "python"), str(PROGRAMS / "draw.py"), where, address, *map(str, found)]
     done = subprocess.run(
         argv, env=machine.environment(CLIENTS, {}), capture_output=True, text=True, timeout=300, check=False

@@ -1,4 +1,4 @@
-"""What clients in other languages need of this machine, installed where it is missing: `python -m tests.clients.tools`.
+"""What clients need of this machine, installed where it is missing: `python -m tests.clients.tools NAME...`.
 
 The AWS CLI is version 2, as only that has `aws logs tail`.
 """
@@ -62,6 +62,7 @@ def ensure(what: Callable[[], object], packages: Sequence[str], steps: Steps) ->
 
 def ensure_javascript(steps: Steps) -> None:
     """node_modules as package-lock.json has them; npm notes there what it has installed."""
+    ensure(node, ("nodejs", "npm"), steps)
     lock, marker = JAVASCRIPT / "package-lock.json", JAVASCRIPT / "node_modules" / "harness.json"
     wanted = State.wanted(JAVASCRIPT, lock, project=False).packages
     if marker.is_file() and marker.read_text() == wanted:
@@ -71,15 +72,19 @@ def ensure_javascript(steps: Steps) -> None:
         marker.write_text(wanted)
 
 
+TOOLS: dict[str, Callable[[Steps], None]] = {
+    "aws": lambda steps: ensure(aws_cli, ("awscli",), steps),
+    "chromium": lambda steps: ensure(browser, ("chromium", "chromium-driver"), steps),
+    "javascript": ensure_javascript,
+}
+
+
 def main() -> int:
+    """Exits with 0, or 2 and what to do on standard error."""
     steps = Steps()
     try:
-        if "javascript" in sys.argv[1:]:
-            ensure(node, ("nodejs", "npm"), steps)
-            ensure_javascript(steps)
-        else:
-            ensure(aws_cli, ("awscli",), steps)
-            ensure(browser, ("chromium", "chromium-driver"), steps)
+        for name in sys.argv[1:]:
+            TOOLS[name](steps)
     except HarnessError as error:
         print(error, file=sys.stderr)
         return 2

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,16 @@ def test_a_port_that_is_taken_is_told_in_one_line_with_what_to_do(place: Place) 
     assert "Traceback" not in other.stderr
     assert elsewhere.returncode == 2
     assert f"--port 1: the door serves at {door.url} already" in elsewhere.stderr
+
+
+def test_programs_that_start_at_once_find_one_door(place: Place) -> None:
+    program = "import os; print(os.environ['AWS_ENDPOINT_URL'])"
+    with ThreadPoolExecutor(3) as pool:
+        ran = list(pool.map(lambda _: place.run("exec", "--", sys.executable, "-c", program), range(3)))
+
+    door = place.state.door()
+    assert door
+    assert [(each.returncode, each.stdout.strip()) for each in ran] == [(0, door.url)] * 3, ran
 
 
 def test_only_one_door_serves_from_a_folder(place: Place) -> None:
