@@ -22,7 +22,8 @@ all of it on one port of the loopback interface.
 | service | answered by |
 |---|---|
 | SageMaker, SageMaker Runtime | the harness, operation by operation as below |
-| S3, STS, IAM, CloudWatch Logs, ECR | [moto](https://github.com/getmoto/moto), in the same process |
+| S3, STS, IAM, CloudWatch Logs, ECR | [moto](https://github.com/getmoto/moto), in the same process; \
+IAM's `SimulatePrincipalPolicy`, which SDK v3 asks, by the harness: everything is allowed |
 | any other | moto, unasked for and untested |
 
 Models, endpoints, training jobs that are over or wait, buckets and the newest version of each object outlive the door,
