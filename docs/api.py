@@ -22,7 +22,8 @@ all of it on one port of the loopback interface.
 | service | answered by |
 |---|---|
 | SageMaker, SageMaker Runtime | the harness, operation by operation as below |
-| S3, STS, IAM, CloudWatch Logs, ECR | [moto](https://github.com/getmoto/moto), in the same process |
+| S3, STS, IAM, CloudWatch Logs, ECR | [moto](https://github.com/getmoto/moto), in the same process; \
+IAM's `SimulatePrincipalPolicy`, which SDK v3 asks, by the harness: everything is allowed |
 | any other | moto, unasked for and untested |
 
 Objects of S3 are streamed to disk and back, up to 5 GiB in one PUT or part as on the platform, and held to the sums

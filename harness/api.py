@@ -21,6 +21,7 @@ from harness.door_environment import ALIVE
 from harness.door_server import MAX_HELD
 from harness.http_messages import GoneError, RefusedError
 from harness.moto_services import knows
+from harness.query_protocol import is_query, query_error, simulated_policy
 from harness.service_model import RUNTIME, SAGEMAKER, input_shape
 from harness.shape_check import checked
 from harness.wire import Request, Response, ServiceError, json_answer, json_error, read_json, rest_error, signed_for
@@ -56,7 +57,7 @@ class Api:
         if refused:
             return json_error(ServiceError("AccessDeniedException", refused, 403), request_id)
         invocation = _invocation(request)
-        failed = rest_error if invocation else json_error
+        failed = rest_error if invocation else query_error if is_query(request) else json_error
         try:
             if request.path == ALIVE:
                 return json_answer(self._alive(), request_id)
@@ -65,7 +66,7 @@ class Api:
                 return replace(answer, headers=(*answer.headers, ("x-amzn-RequestId", request_id)))
             if (request.header("x-amz-target") or "").startswith(TARGET):
                 return self._sagemaker(request, request_id)
-            return self._others(request)
+            return simulated_policy(request, request_id) or self._others(request)
         except ServiceError as error:
             return failed(error, request_id)
         except (RefusedError, GoneError):

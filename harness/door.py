@@ -118,7 +118,8 @@ def up(folder: StateFolder, port: int) -> tuple[Door, bool]:
         door = folder.door()
         if door is not None:
             return door, True
-        if started.poll() is not None or deadline.expired():
+        # Another process may have been quicker to start one: ours has left it the folder then.
+        if (started.poll() is not None and not folder.held()) or deadline.expired():
             why = "ended at once" if started.poll() is not None else f"does not serve after {START_SECONDS:g} s"
             said = "\n".join(folder.log.read_text(errors="replace").splitlines()[-_TAIL:])
             raise CommandFailed(argv, f"the door {why}; its log is {str(folder.log)!r}", said)

@@ -1,6 +1,7 @@
 """Virtual environments of the checkout: made from a lock, and again when the lock or the project change.
 
-There are two: .venv for the commands, .tox/shared for the tests. When nothing changed this costs a few
+There are .venv for the commands, .tox/shared for the tests, .venv-cloud for the SageMaker SDK, and those of other
+people's programs in tests, which do not have the harness installed. When nothing changed this costs a few
 milliseconds: imports that only making needs are inside functions.
 """
 
@@ -23,12 +24,12 @@ class State:
     """What an environment was made from; written into it once it is whole."""
 
     packages: str  # the lock
-    project: str  # pyproject.toml, and where the checkout is
+    project: str  # pyproject.toml, and where the checkout is; of packages alone, only the latter
 
     @classmethod
-    def wanted(cls, root: Path, lock: Path) -> State:
-        project = (root / "pyproject.toml").read_bytes()
-        return cls(_digest(lock.read_bytes()), _digest(str(root).encode(), project))
+    def wanted(cls, root: Path, lock: Path, *, project: bool) -> State:
+        parts = [str(root).encode()] + ([(root / "pyproject.toml").read_bytes()] if project else [])
+        return cls(_digest(lock.read_bytes()), _digest(*parts))
 
     @classmethod
     def found(cls, venv: Path) -> State:
@@ -52,12 +53,14 @@ def bring_up_to_date(
     lock: str = "harness/requirements.txt",
     root: Path = ROOT,
     runner: Callable[..., str] | None = None,
+    *,
+    project: bool = True,
 ) -> int:
-    """Make ``venv`` what ``lock`` and the project want, both relative to ``root``.
+    """Make ``venv`` what ``lock`` and, unless told otherwise, the project want, both relative to ``root``.
 
     Returns the exit code: 0, or 2 with pip's own words on standard error.
     """
-    found, wanted = State.found(root / venv), State.wanted(root, root / lock)
+    found, wanted = State.found(root / venv), State.wanted(root, root / lock, project=project)
     if found == wanted:
         return 0
     from harness.errors import HarnessError
@@ -66,7 +69,11 @@ def bring_up_to_date(
 
     try:
         with Steps().step(f"python environment {venv}"):
-            _make(root, root / venv, root / lock, found.packages == wanted.packages, runner or run)
+            (root / venv / MARKER).unlink(missing_ok=True)  # half-made from here on
+            if found.packages != wanted.packages:
+                _make(root / venv, root / lock, runner or run)
+            if project:
+                _install_project(root, root / venv, runner or run)
             (root / venv / MARKER).write_text(json.dumps(asdict(wanted)))
     except HarnessError as error:
         print(error, file=sys.stderr)
@@ -74,17 +81,21 @@ def bring_up_to_date(
     return 0
 
 
-def _make(root: Path, venv: Path, lock: Path, has_packages: bool, runner: Callable[..., str]) -> None:
-    (venv / MARKER).unlink(missing_ok=True)  # half-made from here on
+def _pip(venv: Path) -> tuple[str, ...]:
     python = str(venv / "bin" / "python")
     # Compiling all that is installed takes half of the time; what is ever imported is compiled then, and kept.
-    pip = (python, "-m", "pip", "--disable-pip-version-check", "--no-input", "-q", "install", "--no-compile")
-    if not has_packages:
-        _ensure_venv_module(runner)
-        runner((sys.executable, "-m", "venv", "--clear", str(venv)), seconds=PIP_SECONDS)
-        runner((*pip, "--no-deps", "--require-hashes", "-r", str(lock)), seconds=PIP_SECONDS)
+    return (python, "-m", "pip", "--disable-pip-version-check", "--no-input", "-q", "install", "--no-compile")
+
+
+def _make(venv: Path, lock: Path, runner: Callable[..., str]) -> None:
+    _ensure_venv_module(runner)
+    runner((sys.executable, "-m", "venv", "--clear", str(venv)), seconds=PIP_SECONDS)
+    runner((*_pip(venv), "--no-deps", "--require-hashes", "-r", str(lock)), seconds=PIP_SECONDS)
+
+
+def _install_project(root: Path, venv: Path, runner: Callable[..., str]) -> None:
     # Without isolation: the build backend is in the lock, so that this needs no network.
-    runner((*pip, "--no-deps", "--no-build-isolation", "-e", str(root)), seconds=PIP_SECONDS)
+    runner((*_pip(venv), "--no-deps", "--no-build-isolation", "-e", str(root)), seconds=PIP_SECONDS)
 
 
 def _ensure_venv_module(runner: Callable[..., str]) -> None:
@@ -103,4 +114,4 @@ def _ensure_venv_module(runner: Callable[..., str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(bring_up_to_date(venv=sys.argv[1], lock=sys.argv[2]))
+    sys.exit(bring_up_to_date(sys.argv[1], sys.argv[2], project="--packages-only" not in sys.argv[3:]))

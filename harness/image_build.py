@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 from harness import debian, process
 from harness.engine import is_local
 from harness.errors import BadInput, HarnessError
+from harness.image_names import OWN as REPOSITORY
 from harness.steps import Step, Steps
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-REPOSITORY = "harness-pytorch"
 BASE = "debian:bookworm-slim"
 CONTEXT = Path(__file__).parent
 # Modules of the package that the programs in the image share with us.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+OWN = "harness-pytorch"  # the repository of our image's tags
 _AWS = re.compile(r"\d{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)([:@].+)?")
 _PYTORCH = ("pytorch-training", "pytorch-inference")
 # Docker's grammar of image references, as far as it keeps a name from being read as something else.
@@ -16,6 +17,10 @@ _REFERENCE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._:/\-]*(@sha256:[0-9a-f]{64})?")
 
 def is_reference(image: str) -> bool:
     return _REFERENCE.fullmatch(image) is not None and not re.search(r"\.\.|//", image)
+
+
+def is_own(image: str) -> bool:
+    return image.split(":")[0] == OWN
 
 
 def is_aws_pytorch(image: str) -> bool:

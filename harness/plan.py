@@ -15,6 +15,7 @@ from harness import contract, documents
 from harness.advice import not_together
 from harness.describe import create_training_job_request
 from harness.documents import ChannelConfig, HostGroup
+from harness.image_names import is_own
 from harness.job import Channel, TrainingJob, encoded_hyperparameters
 from harness.limits import HostLimits, Limits
 
@@ -103,7 +104,7 @@ def plan_training(
         channels=job.inputs,
         source_dir=job.source_dir,
         dependencies=job.dependencies,
-        entrypoint=job.container_entry_point,
+        entrypoint=_entrypoint(job, image),
         command=job.container_arguments or (() if job.container_entry_point else ("train",)),
         network_isolation=job.enable_network_isolation,
         checkpoints=Checkpoints(job.checkpoint_local_path, job.checkpoint_s3_uri) if job.checkpoint_s3_uri else None,
@@ -113,6 +114,12 @@ def plan_training(
         notes=limits.notes if limits else (),
         limits=limits.hosts if limits else {},
     )
+
+
+def _entrypoint(job: TrainingJob, image: str) -> tuple[str, ...]:
+    """The job's own, if any. On our image ssh is made ready before, as it is in AWS's."""
+    needs_ssh = job.container_entry_point and job.instance_count > 1 and is_own(image)
+    return ("with-ssh", *job.container_entry_point) if needs_ssh else job.container_entry_point
 
 
 def _host_plans(

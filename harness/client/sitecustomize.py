@@ -72,7 +72,8 @@ def shorten_sleeps(sagemaker_session: Any) -> None:
     sagemaker_session.time = ShortSleeps(sagemaker_session.time)
 
 
-CHANGES = {"botocore.session": redirect, "sagemaker.session": shorten_sleeps}
+# The AWS CLI has a botocore of its own, which before 2.13 knows no AWS_ENDPOINT_URL; distributions have such versions.
+CHANGES = {"botocore.session": redirect, "awscli.botocore.session": redirect, "sagemaker.session": shorten_sleeps}
 
 
 class Loader(importlib.abc.Loader):

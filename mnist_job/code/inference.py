@@ -1,8 +1,9 @@
 """The functions that SageMaker's PyTorch inference toolkit calls to host the model.
 
-A request is one digit or several, as NPY or JSON: pixels 0 to 255, shape (28, 28), (n, 28, 28) or
-(n, 1, 28, 28). The answer has ten logarithms of probabilities for each, as NPY or JSON. predict_fn and
-output_fn are the toolkit's own (sagemaker_pytorch_serving_container/default_pytorch_inference_handler.py).
+A request is one digit or several, as NPY or JSON: pixels 0 to 255, as in MNIST, or 0 to 1, as the notebook's
+page draws them; shape (28, 28), (n, 28, 28) or (n, 1, 28, 28). The answer has ten logarithms of probabilities
+for each, as NPY or JSON. predict_fn and output_fn are the toolkit's own
+(sagemaker_pytorch_serving_container/default_pytorch_inference_handler.py).
 """
 
 import io
@@ -44,7 +45,7 @@ def decode(body, content_type):
 
 
 def check_pixels(array):
-    """The array as float32 (n, 28, 28) or (n, 1, 28, 28). Raises ValueError that names what is wrong."""
+    """The array as float32 (n, 28, 28) or (n, 1, 28, 28), 0 to 255. Raises ValueError that names what is wrong."""
     if array.shape == (28, 28):
         array = array[np.newaxis]
     if array.ndim not in (3, 4) or array.shape[1:] not in ((28, 28), (1, 28, 28)) or not len(array):
@@ -55,4 +56,6 @@ def check_pixels(array):
     low, high = pixels.min(), pixels.max()
     if not (low >= 0 and high <= 255):  # so written that nan is refused as well
         raise ValueError("pixels must be 0 to 255 and are {} to {}: send them as they are".format(low, high))
-    return pixels
+    # An image with nothing above 1 has ink that is 1: on the other scale nobody could see it.
+    brightest = pixels.max(axis=tuple(range(1, pixels.ndim)), keepdims=True)
+    return np.where(brightest > 1, pixels, pixels * 255)

@@ -57,6 +57,31 @@ def test_the_caller_is_an_assumed_role_that_exists(local_door: LocalDoor) -> Non
     assert ROLE_ARN.split(":")[4] == caller["Account"]
 
 
+def test_iam_simulates_that_everything_is_allowed(local_door: LocalDoor) -> None:
+    iam = local_door.client("iam")
+
+    pages = iam.get_paginator("simulate_principal_policy").paginate(
+        PolicySourceArn=ROLE_ARN, ActionNames=["s3:PutObject", "s3:GetObject"], ResourceArns=["arn:aws:s3:::a/<b>"]
+    )
+
+    found = [
+        (each["EvalActionName"], each["EvalResourceName"], each["EvalDecision"])
+        for page in pages
+        for each in page["EvaluationResults"]
+    ]
+    assert found == [
+        ("s3:PutObject", "arn:aws:s3:::a/<b>", "allowed"),
+        ("s3:GetObject", "arn:aws:s3:::a/<b>", "allowed"),
+    ]
+
+
+def test_an_operation_of_iam_that_nobody_emulates_says_so_in_its_own_protocol(local_door: LocalDoor) -> None:
+    with pytest.raises(ClientError, match=r"UnsupportedOperation.*moto, which answers this, fails on it") as caught:
+        local_door.client("iam").generate_organizations_access_report(EntityPath="o-1/r-1")
+
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
 def test_logs_and_repositories_are_there(local_door: LocalDoor) -> None:
     local_door.client("logs").create_log_group(logGroupName="/mine")
     repository = local_door.client("ecr").create_repository(repositoryName="mine")["repository"]

@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -265,6 +266,16 @@ def test_whoever_looks_whether_a_door_serves_keeps_none_from_starting(tmp_path: 
     finally:
         over.set()
         looking.join()
+
+
+def test_programs_that_start_at_once_find_one_door(place: Place) -> None:
+    program = "import os; print(os.environ['AWS_ENDPOINT_URL'])"
+    with ThreadPoolExecutor(3) as pool:
+        ran = list(pool.map(lambda _: place.run("exec", "--", sys.executable, "-c", program), range(3)))
+
+    door = place.state.door()
+    assert door
+    assert [(each.returncode, each.stdout.strip()) for each in ran] == [(0, door.url)] * 3, ran
 
 
 def test_only_one_door_serves_from_a_folder(place: Place) -> None:

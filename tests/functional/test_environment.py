@@ -68,6 +68,16 @@ def test_a_half_made_one_is_made_anew(checkout: Path, failing: str, capsys: pyte
     assert make(checkout) == (0, ["venv", "lock", "project"])
 
 
+def test_one_of_packages_alone_has_no_project_in_it_and_outlives_its_changes(checkout: Path) -> None:
+    done, runner = recorder(checkout)
+
+    assert bring_up_to_date(".venv", "lock.txt", checkout, runner, project=False) == 0
+    (checkout / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert bring_up_to_date(".venv", "lock.txt", checkout, runner, project=False) == 0
+
+    assert done == ["venv", "lock"]
+
+
 def test_one_whose_python_is_gone_is_made_anew(checkout: Path) -> None:
     make(checkout)
     (checkout / ".venv" / "bin" / "python").unlink()

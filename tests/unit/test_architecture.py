@@ -59,6 +59,7 @@ LAYERS = {
         "plan",
         "prices",
         "python_fit",
+        "query_protocol",
         "ranks",
         "receipt",
         "request_fields",

@@ -14,13 +14,13 @@ from tests.jobs import training_job
 CONFIG = "/opt/ml/input/config"
 
 
-def plan(launcher: str = "gloo", limits: Limits | None = None, **more: Any) -> ClusterPlan:
+def plan(launcher: str = "gloo", limits: Limits | None = None, image: str = "i:1", **more: Any) -> ClusterPlan:
     return plan_training(
         training_job(**more),
         "Mnist-1",
         arn="arn:x",
         region="us-west-2",
-        image="i:1",
+        image=image,
         launcher=launcher,
         output_path="file:///runs",
         limits=limits,
@@ -38,6 +38,15 @@ def test_hosts_are_told_which_cores_are_their_own_and_what_limits_they_have() ->
 
 def test_without_limits_no_host_has_cores_of_its_own() -> None:
     assert "HARNESS_OWN_CORES" not in plan().hosts[0].environment
+
+
+def test_an_entrypoint_of_the_jobs_own_replaces_the_images_and_finds_ssh_ready_on_ours() -> None:
+    own = ("/bin/bash",)
+
+    assert plan().entrypoint == ()
+    assert plan(container_entry_point=own).entrypoint == own
+    assert plan(image="harness-pytorch:0da8ff7e47ba", container_entry_point=own).entrypoint == ("with-ssh", *own)
+    assert plan(image="harness-pytorch:1", container_entry_point=own, instance_count=1).entrypoint == own
 
 
 def documents(made: ClusterPlan, name: str) -> list[dict[str, Any]]:

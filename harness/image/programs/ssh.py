@@ -56,6 +56,11 @@ def pass_environment(environment: Mapping[str, str], home: Path = Path("/root"))
     (home / ".ssh" / "environment").write_text("".join(lines))
 
 
+def read_etc_environment(home: Path = Path("/root")) -> None:
+    """Let ranks that are started through ssh on this host see what is in /etc/environment by then, as through PAM."""
+    (home / ".ssh" / "environment").symlink_to("/etc/environment")
+
+
 def note_reachable(hosts: Sequence[str], per_host: int, home: Path = Path("/root")) -> None:
     """Tell `horovodrun` that it can reach all hosts but the first: each has just said so, its sshd is up.
 
