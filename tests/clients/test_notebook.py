@@ -119,6 +119,7 @@ def notebook(machine: Machine, digits: Digits) -> Notebook:
 def test_joined_by_mpi_both_hosts_train_one_model_which_tells_the_digit(notebook: Notebook, digits: Digits) -> None:
     said = notebook.run(JOINED)
 
+    assert "Train the MNIST network on all hosts of a job together" in said["script"]
     for rank in (0, 1):
         assert f"Horovod world: rank {rank} of 2 on algo-{rank + 1}" in said["fit"]
     assert said["predict"].strip() == str(digits.label)

@@ -11,6 +11,7 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.expected_conditions import element_to_be_clickable
 from selenium.webdriver.support.wait import WebDriverWait
 
 WHERE, ADDRESS, CHROMIUM, DRIVER = sys.argv[1:]
@@ -18,7 +19,8 @@ SECONDS = 90
 # The text of a cell's output, and the cells to click on.
 OUTPUT = {"lab": ".jp-OutputArea-output pre", "classic": ".output_stdout pre"}
 CELL = {"lab": ".jp-CodeCell .cm-content", "classic": ".code_cell .CodeMirror"}
-IDLE = {"lab": ".jp-Notebook-ExecutionIndicator[data-status=idle]", "classic": ".kernel_idle_icon"}
+# What each says once the notebook has its kernel; before, JupyterLab asks which kernel it is to be.
+IDLE = {"lab": "| Idle", "classic": "Python 3"}
 SEVEN = [(-60, -80), (60, -80), (0, 90)]  # corners of its two strokes, from the middle of the picture
 
 
@@ -42,10 +44,17 @@ def status(browser):
     return browser.find_element(By.CSS_SELECTOR, ".digit-page [role=status]").text
 
 
+def begun(browser):
+    """Whether the notebook has its kernel. What JupyterLab has to say first is read, as a user would."""
+    for button in all_of(browser, ".jp-Dialog button.jp-mod-accept"):
+        button.click()  # a theme that takes more than 1.5 s to load (apputils, thememanager.ts) on a busy machine
+    return IDLE[WHERE] in browser.find_element(By.TAG_NAME, "body").get_attribute("textContent")
+
+
 def run_first_cell(browser):
-    cell = wait(browser, lambda: (all_of(browser, CELL[WHERE]) or [None])[0])
-    wait(browser, lambda: all_of(browser, IDLE[WHERE]))
-    cell.click()
+    wait(browser, lambda: begun(browser))
+    # JupyterLab has cells in the document before it shows them.
+    WebDriverWait(browser, SECONDS).until(element_to_be_clickable((By.CSS_SELECTOR, CELL[WHERE]))).click()
     ActionChains(browser).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
 
 
