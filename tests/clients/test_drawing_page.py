@@ -42,8 +42,10 @@ def begin_another_notebook(address: str) -> None:
     headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
     connection.request("POST", "/api/sessions", json.dumps(session), headers)
-    assert connection.getresponse().status == 201
+    answer = connection.getresponse()
+    said = answer.read()
     connection.close()
+    assert answer.status == 201, said
 
 
 @pytest.fixture
