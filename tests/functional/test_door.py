@@ -77,7 +77,7 @@ def test_iam_simulates_that_everything_is_allowed(local_door: LocalDoor) -> None
 
 def test_an_operation_of_iam_that_nobody_emulates_says_so_in_its_own_protocol(local_door: LocalDoor) -> None:
     with pytest.raises(ClientError, match=r"UnsupportedOperation.*moto, which answers this, fails on it") as caught:
-        local_door.client("iam").generate_organizations_access_report(EntityPath="o-1/r-1")
+        local_door.client("iam").generate_organizations_access_report(EntityPath="o-1234567890/r-1234")
 
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
