@@ -74,17 +74,19 @@ def serve(folder: StateFolder, port: int) -> None:
         plane = ControlPlane(folder.path, instances, services, executor, queue=JobQueue(hold, _note))
         api = Api(plane, services.call, _note, lambda: {"pid": os.getpid()})
         services.restore(_note)
+        serving = threading.Thread(target=server.serve_forever, name="door", daemon=True)
         with server, folder.serving(server.url, os.getpid()):
-            plane.recover()  # before there can be new jobs and endpoints, which need no recovery
-            threading.Thread(target=server.serve_forever, name="door", daemon=True).start()
-            try:
+            try:  # a signal may come at any moment from here on, and nothing of ours may keep the process alive then
+                plane.recover()  # before there can be new jobs and endpoints, which need no recovery
+                serving.start()
                 _note(f"serving at {server.url}")
                 threading.Event().wait()
             except KeyboardInterrupt:  # what SIGTERM becomes, too
                 _note("stopping")
             finally:
                 plane.close(stop=True)  # it still serves: jobs that end upload what they have
-                server.shutdown()
+                if serving.is_alive():
+                    server.shutdown()
 
 
 def own_image(client: DockerClient) -> str:
@@ -117,6 +119,11 @@ def up(folder: StateFolder, port: int) -> tuple[Door, bool]:
     while True:
         door = folder.door()
         if door is not None:
+            if started.pid != door.pid:
+                # Another process was quicker to start one. Ours, which may not have looked at the folder yet, would
+                # take it over whenever that door ends.
+                started.kill()
+                started.wait()
             return door, True
         # Another process may have been quicker to start one: ours has left it the folder then.
         if (started.poll() is not None and not folder.held()) or deadline.expired():

@@ -10,6 +10,7 @@ import hashlib
 import re
 import threading
 import uuid
+from dataclasses import replace
 from types import TracebackType
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,7 +30,7 @@ class Registry:
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[tuple[str, str], bytes] = {}
         self._uploads: dict[str, bytes] = {}
-        self._server = Server(self._answer)
+        self._server = Server(lambda request: self._answer(_whole(request)))
 
     @property
     def url(self) -> str:
@@ -73,6 +74,12 @@ class Registry:
             self.manifests[name, reference] = request.body
             return Response(201, (("Docker-Content-Digest", _digest(request.body)),))
         return Response(200 if (name, reference) in self.manifests else 404)
+
+
+def _whole(request: Request) -> Request:
+    """With its body in hand: what is PUT is on its way yet."""
+    parts = list(iter(lambda: request.upload.read(1 << 20) if request.upload else b"", b""))
+    return replace(request, body=request.body + b"".join(parts), upload=None)
 
 
 def _digest(content: bytes) -> str:

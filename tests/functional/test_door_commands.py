@@ -276,6 +276,8 @@ def test_programs_that_start_at_once_find_one_door(place: Place) -> None:
     door = place.state.door()
     assert door
     assert [(each.returncode, each.stdout.strip()) for each in ran] == [(0, door.url)] * 3, ran
+    place.run("down")
+    assert not place.state.held()  # by none that came too late
 
 
 def test_only_one_door_serves_from_a_folder(place: Place) -> None:
