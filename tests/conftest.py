@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
 import hypothesis
+
+# A script that runs the tests in its background has them ignore Ctrl-C, which some tests press.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["pytester"]
 
