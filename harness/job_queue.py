@@ -88,6 +88,6 @@ class JobQueue:
                     self._running.remove(threading.current_thread())
                     self._changed.notify_all()
 
-        thread = threading.Thread(target=run, name=f"training {job.name}", daemon=True)
+        thread = threading.Thread(target=run, name=job.name, daemon=True)
         self._running.append(thread)
         thread.start()

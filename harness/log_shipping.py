@@ -1,4 +1,8 @@
-"""Logs into CloudWatch Logs; those of instances: group /aws/sagemaker/Endpoints/NAME, stream VARIANT/INSTANCE-ID."""
+"""Logs into CloudWatch Logs, and the groups and streams that those of instances go to.
+
+Of endpoints: /aws/sagemaker/Endpoints/NAME, VARIANT/INSTANCE-ID; of transform jobs: /aws/sagemaker/TransformJobs,
+JOB/INSTANCE-ID.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,13 @@ from harness import labels
 from harness.instances import Instance, Instances, Place
 
 Sink = Callable[[str, str, Sequence[tuple[int, str]]], None]
-GROUP = "/aws/sagemaker/TransformJobs"
+TRANSFORM_GROUP = "/aws/sagemaker/TransformJobs"
 PAUSE_SECONDS = 0.2  # lines of this long go together
 _MOST = 10_000  # events of one PutLogEvents (API reference)
 
 
 def group_of(place: Place) -> str:
-    return GROUP if place.kind == labels.TRANSFORM else group_of_endpoint(place.endpoint_name)
+    return TRANSFORM_GROUP if place.kind == labels.TRANSFORM else group_of_endpoint(place.endpoint_name)
 
 
 def group_of_endpoint(name: str) -> str:

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
 from harness.errors import BadInput
+from harness.query_protocol import is_query, query_error
 from harness.record import write_json
 from harness.wire import Request, Response, ServiceError, json_error, rest_error, signed_for
 
@@ -132,7 +133,7 @@ def operation_of(request: Request) -> str:
     if request.path.startswith("/endpoints/") and signed_for(request) == "sagemaker":
         return "InvokeEndpoint"
     named = parse_qs(urlsplit(request.target).query).get("Action", [])
-    if not named and (request.header("content-type") or "").startswith("application/x-www-form-urlencoded"):
+    if not named and is_query(request):
         named = parse_qs(request.body.decode("utf-8", errors="replace")).get("Action", [])
     return named[0] if named else f"s3:{request.method}"
 
@@ -145,11 +146,7 @@ def refusal(request: Request, wanted: Wanted) -> Response:
         return json_error(error, request_id)
     if wanted.operation == "InvokeEndpoint":
         return rest_error(error, request_id)
-    inner = f"<Code>{escape(wanted.code)}</Code><Message>{escape(wanted.message)}</Message>"
     if not wanted.operation.startswith("s3:"):
-        return _xml(status, f"<ErrorResponse><Error>{inner}</Error></ErrorResponse>")
-    return _xml(status, "" if request.method == "HEAD" else f"<Error>{inner}</Error>")
-
-
-def _xml(status: int, text: str) -> Response:
-    return Response(status, (("Content-Type", "text/xml"),), text.encode())
+        return query_error(error, request_id)
+    text = f"<Error><Code>{escape(wanted.code)}</Code><Message>{escape(wanted.message)}</Message></Error>"
+    return Response(status, (("Content-Type", "text/xml"),), b"" if request.method == "HEAD" else text.encode())

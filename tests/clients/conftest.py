@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 
 from harness import labels
 from harness.door_state import StateFolder
+from tests.ran import Ran
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -28,21 +28,6 @@ SDK_V3 = REPOSITORY / ".tox" / "sdk-v3" / "bin"
 SECONDS = 300
 # What a program has of this process's environment: how to find programs and the engine, and nothing of anybody's AWS.
 KEPT = ("PATH", "LANG", "TMPDIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a program did; its repr is all there is to know when an assertion fails."""
-
-    argv: list[str]
-    exit_code: int
-    stdout: str
-    stderr: str
-
-    def __repr__(self) -> str:
-        return (
-            f"{' '.join(self.argv)}\nexit code {self.exit_code}\n--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
-        )
 
 
 class Machine:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.ran import Ran
 
 HARNESS = str(Path(sys.executable).with_name("harness"))
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
@@ -36,25 +35,6 @@ training = "data"
 entry_point = "inference.py"
 instance_type = "ml.m5.large"
 """
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command did; its repr is all there is to know when an assertion fails."""
-
-    argv: list[str]
-    exit_code: int
-    stdout: str
-    stderr: str
-
-    def __repr__(self) -> str:
-        return (
-            f"{' '.join(self.argv)}\nexit code {self.exit_code}\n--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
-        )
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.stdout)
 
 
 class Place:

@@ -9,7 +9,6 @@ import sys
 import textwrap
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,10 @@ import docker
 import pytest
 
 from harness import labels
+from tests.ran import Ran
 
 REPOSITORY = Path(__file__).parents[2]
 HARNESS = str(Path(sys.executable).with_name("harness"))
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command did; its repr is all there is to know when an assertion fails."""
-
-    argv: list[str]
-    exit_code: int
-    stdout: str
-    stderr: str
-
-    def __repr__(self) -> str:
-        return (
-            f"{' '.join(self.argv)}\nexit code {self.exit_code}\n--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
-        )
 
 
 class Workplace:

@@ -209,12 +209,12 @@ def test_a_payload_of_any_size_goes_out_in_chunks(door: LocalDoor) -> None:
 
 def test_an_input_without_objects_and_a_model_that_fails_fail_the_job(door: LocalDoor) -> None:
     transform(door, "empty")
+    assert "No S3 objects found under S3 URL 's3://door-models/in/'" in ended(door, "empty")["FailureReason"]
     put(door, "in/one", b"x")
     door.client("sagemaker").delete_model(ModelName="mod")
     model(door, "mod", FAILS="no such module")
     transform(door, "broken")
 
-    assert "No S3 objects found under S3 URL 's3://door-models/in/'" in ended(door, "empty")["FailureReason"]
     assert ended(door, "broken")["FailureReason"] == "AlgorithmError: no such module"
     assert door.instances.servers == {}
 
