@@ -76,10 +76,11 @@ class TransformLife:
 
     def recover(self) -> None:
         """Take up what an earlier door has left, and remove its instances."""
-        for instance in self._instances.running():
+        records = sorted(self.records.all(), key=lambda each: each.created)
+        for instance in self._instances.running() if records else ():  # a door that is new needs no engine
             if instance.place.kind == labels.TRANSFORM:
                 self._instances.discard(instance.place.endpoint_name, instance.place.generation)
-        for record in sorted(self.records.all(), key=lambda each: each.created):
+        for record in records:
             if record.ended is None and record.started is None and record.status == IN_PROGRESS:
                 self.start(record)
             elif record.ended is None:

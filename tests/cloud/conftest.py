@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.no_engine import no_engine
 from tests.ran import Ran
+
+__all__ = ["no_engine"]
 
 HARNESS = str(Path(sys.executable).with_name("harness"))
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"

@@ -19,6 +19,9 @@ from harness.door_server import Server
 from harness.job_queue import JobQueue
 from harness.moto_services import MotoServices
 from tests.fake_instances import FakeInstances
+from tests.no_engine import no_engine
+
+__all__ = ["no_engine"]
 
 SESSION = boto3.Session()
 
