@@ -42,7 +42,8 @@ def not_together(job: TrainingJob) -> tuple[str, ...]:
     return (
         f"no distribution is set: each of the {job.instance_count} hosts runs {job.entry_point} alone, on all of "
         "its data; they are not training together, here or in the cloud. "
-        "Set distribution = { mpi = { enabled = true } } in the job file to train one model",
+        "To train one model, set distribution = { mpi = { enabled = true } } in the job file, "
+        'or distribution={"mpi": {"enabled": True}} of the SDK\'s estimator',
     )
 
 

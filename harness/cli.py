@@ -132,9 +132,10 @@ def train(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Run the training job of JOB_FILE on local hosts algo-1 … algo-N.
+    """Run the training job of JOB_FILE on local hosts.
 
-    Leaves runs/<TrainingJobName>/ with describe.json, model.tar.gz and logs/, and points runs/latest at it.
+    They are algo-1 … algo-N. Leaves runs/<TrainingJobName>/ with describe.json, model.tar.gz and logs/, and points
+    runs/latest at it.
     Exit code: 0 Completed, 1 Failed, 2 bad input (nothing was started), 3 Stopped.
 
     \b
@@ -175,9 +176,9 @@ def train(
 
 @main.command()
 def build() -> None:
-    """Build the image of the hosts, if what it is made of has changed; start the engine first if need be.
+    """Build the image of the hosts, where it is not up to date.
 
-    Prints the image's name.
+    Starts the docker engine first if need be, and prints the image's name.
     """
     from harness.compose_command import ensure_compose
     from harness.engine import ensure_engine
@@ -194,9 +195,10 @@ def build() -> None:
 @click.option("--cloud", is_flag=True, help="What runs on AWS instead, and what it costs.")
 @cli_door.state
 def ps(state: Path, *, as_json: bool, cloud: bool) -> None:
-    """List hosts of training jobs and endpoints that are in the engine, or with --cloud those on AWS, which cost.
+    """List the hosts of training jobs and the endpoints.
 
-    What else a door has follows: jobs that wait or are over, endpoints that are down, buckets.
+    Those in the engine, or with --cloud those on AWS, which cost. What else a door has follows: jobs that wait or are
+    over, endpoints that are down, buckets.
     """
     if cloud:
         cli_cloud.list_cloud()
@@ -227,10 +229,11 @@ def ps(state: Path, *, as_json: bool, cloud: bool) -> None:
 def logs(
     words: tuple[str, ...], hosts: tuple[str, ...], runs: Path, *, follow: bool, timestamps: bool, tail: int | None
 ) -> None:
-    """Print what the hosts of a training job said, or, given an endpoint's name, what its container did.
+    """Print what the hosts of a training job said.
 
-    NAME is a TrainingJobName, by default the latest run's. One HOST's lines are printed as they are; with several, or
-    none for all of them, each line begins with its host. Works from any shell, during the job and after it.
+    NAME is a TrainingJobName, by default the latest run's, or the name of an endpoint. One HOST's lines are printed as
+    they are; with several, or none for all of them, each line begins with its host. Works from any shell, during the
+    job and after it.
 
     \b
     Examples:
@@ -250,7 +253,10 @@ def logs(
 @main.command()
 @click.option("--all", "everything", is_flag=True, help="Also what is running now, whoever started it.")
 def clean(*, everything: bool) -> None:
-    """Remove hosts that were left over or retained, and the cache of staged inputs. Touches only what is ours."""
+    """Remove retained hosts and the cache of staged inputs.
+
+    What was left over goes as well; nothing is touched that is not ours.
+    """
     from harness import engine, inventory
     from harness.image_build import cache_folder
 
@@ -264,7 +270,10 @@ def clean(*, everything: bool) -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 def doctor(*, as_json: bool) -> None:
-    """Look at everything a run needs: Python, engine, compose, image, disk, data. Changes nothing."""
+    """Look at everything a run needs, and change nothing.
+
+    Python, engine, compose, image, disk, data.
+    """
     from dataclasses import asdict
 
     from harness.doctor import diagnose

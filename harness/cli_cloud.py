@@ -58,11 +58,11 @@ def plan(
     as_json: bool,
     offline: bool,
 ) -> None:
-    """Show what promoting JOB_FILE to AWS would send, how that differs from the local run, its cost and obstacles.
+    """Show what promoting JOB_FILE would send, and its cost.
 
-    Changes nothing, and needs neither AWS settings nor a docker engine. The requests are made by the SageMaker SDK
-    itself, in an environment of its own that is made on first use. Where there are credentials, AWS is asked about
-    role, permissions, quotas, prices and buckets.
+    Also how that differs from the local run, and what stands in the way. Changes nothing, and needs neither AWS
+    settings nor a docker engine. The requests are made by the SageMaker SDK itself, in an environment of its own that
+    is made on first use. Where there are credentials, AWS is asked about role, permissions, quotas, prices and buckets.
     Exit code: 0; 2 bad input; 4 when something would certainly fail.
 
     \b
@@ -99,9 +99,10 @@ def promote(
     yes: bool,
     anyway: bool,
 ) -> None:
-    """Run the training job of JOB_FILE on AWS, with the SageMaker SDK, and watch it. This costs money; it asks first.
+    """Run the training job of JOB_FILE on AWS, and watch it.
 
-    Leaves the same run folder as a local run. Ctrl-C asks whether to stop the job or to leave it running.
+    The SageMaker SDK sends it. This costs money; it asks first. Leaves the same run folder as a local run. Ctrl-C asks
+    whether to stop the job or to leave it running.
     Exit code: 0 Completed, 1 Failed, 2 bad input, 3 stopped or left running, 4 it would certainly fail (nothing sent).
 
     \b
@@ -121,9 +122,10 @@ def promote(
 @click.option("--stop", "stopping", is_flag=True, help="Stop the job, then watch it end.")
 @_every
 def attach(name: str | None, runs: Path, every: float, *, stopping: bool) -> None:
-    """Watch a training job on AWS again: the run NAME, or the newest that went there.
+    """Watch a training job on AWS again.
 
-    Reads its logs from the beginning and ends as `harness promote` does.
+    It is the run NAME, or the newest that went there. Reads its logs from the beginning and ends as `harness promote`
+    does.
 
     \b
     Examples:
@@ -153,10 +155,11 @@ def cloud_serve(
     *,
     yes: bool,
 ) -> None:
-    """Host the model of a run on AWS, NAME or the newest that went there. Costs money until it is removed; it asks.
+    """Host the model of a run on AWS.
 
-    Waits until the endpoint is in service; Ctrl-C asks whether to remove it or to leave it, and the same command waits
-    for it again. Exit code: 0 InService, 1 it failed, 2 bad input, 3 left or removed.
+    It is the run NAME, or the newest that went there. Costs money until it is removed; it asks first. Waits until the
+    endpoint is in service; Ctrl-C asks whether to remove it or to leave it, and the same command waits for it again.
+    Exit code: 0 InService, 1 it failed, 2 bad input, 3 left or removed.
 
     \b
     Examples:
@@ -178,7 +181,9 @@ def cloud_serve(
 @_region
 @click.option("--after", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait so long first.")
 def cloud_clean(name: str | None, runs: Path, region: str | None, after: float | None) -> None:
-    """Remove endpoints of ours from AWS, with their configurations and models; all, or those of the run NAME.
+    """Remove our endpoints from AWS.
+
+    Their configurations and models go as well; all, or those of the run NAME.
 
     Lists what else costs or remains. Safe to run twice.
     """
@@ -195,7 +200,9 @@ def cloud_clean(name: str | None, runs: Path, region: str | None, after: float |
 @_region
 @_yes
 def push(image: str | None, region: str | None, *, yes: bool) -> None:
-    """Send IMAGE of the engine, or the harness's own, to ECR, and print the image_uri that it has there.
+    """Send IMAGE of the engine, or the harness's own, to ECR.
+
+    Prints the image_uri that it has there.
 
     For jobs that shall run the very same container on AWS. The repository has the image's name; where there is none,
     it asks before making it.

@@ -23,11 +23,12 @@ port = click.option(
 @port
 @click.option("--foreground", is_flag=True, help="Serve here, until Ctrl-C, instead of behind.")
 def up(state: Path, port: int, *, foreground: bool) -> None:
-    """Start the local AWS door, unless it serves already, and print the environment that leads there.
+    """Start the local AWS door, and print how to reach it.
 
-    SageMaker's training, hosting, invocations and batch transform and, from moto, S3, STS, IAM, CloudWatch Logs and
-    ECR, on one port of the loopback interface. No AWS account, credentials or network are needed, and none of the
-    user's own are used.
+    What is printed is the environment for a shell; a door that serves already is left alone. It answers for SageMaker's
+    training, hosting, invocations and batch transform and, by moto, for S3, STS, IAM, CloudWatch Logs and ECR, on one
+    port of the loopback interface. No AWS account, credentials or network are needed, and none of the user's own are
+    used.
 
     \b
     Examples:
@@ -51,9 +52,10 @@ def up(state: Path, port: int, *, foreground: bool) -> None:
 @click.command()
 @state
 def down(state: Path) -> None:
-    """Stop the door, its training and transform jobs and its endpoints. Safe to repeat.
+    """Stop the local AWS door, its jobs and its endpoints.
 
-    Jobs are Stopped and upload what they have. Endpoints come up again with the next door, which has all buckets.
+    Safe to repeat. Jobs are Stopped and upload what they have. Endpoints come up again with the next door, which has
+    all buckets.
 
     \b
     Examples:
@@ -70,9 +72,9 @@ def down(state: Path) -> None:
 @state
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(state: Path, command: tuple[str, ...]) -> None:
-    """Run COMMAND with its AWS calls going to the local door, which is started where none serves.
+    """Run COMMAND with its AWS calls going to the local door.
 
-    The program needs no change. The exit code is its own.
+    The door is started where none serves. The program needs no change. The exit code is its own.
 
     \b
     Examples:

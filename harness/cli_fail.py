@@ -15,10 +15,11 @@ from harness import cli_door
 @click.option("--times", type=click.IntRange(min=0), default=1, show_default=True, help="How often; 0 is always.")
 @click.option("--clear", is_flag=True, help="Want none any more.")
 def fail(answers: tuple[str, ...], state: Path, times: int, *, clear: bool) -> None:
-    """Have the local AWS door answer with errors, to see what a program makes of them. Without any, list those to come.
+    """Have the local AWS door answer with errors.
 
-    Each is told once, in the protocol of its service, and the door does nothing else for that request. With
-    'OPERATION = {…}' it does what was asked, and these members are put into its answer.
+    One sees what a program makes of them. Without any, those to come are listed. Each is told once, in the protocol of
+    its service, and the door does nothing else for that request. With 'OPERATION = {…}' it does what was asked, and
+    these members are put into its answer.
 
     \b
     Examples:

@@ -31,9 +31,10 @@ def parse_shape(_: click.Context, __: click.Parameter, value: str | None) -> tup
 @click.option("--port", type=click.IntRange(1, 65535), help="Port on the loopback interface; a free one unless given.")
 @click.option("--json", "as_json", is_flag=True, help="Print the endpoint's description, as DescribeEndpoint would.")
 def serve(model: Path, job: Path, name: str | None, port: int | None, *, as_json: bool) -> None:
-    """Host MODEL, a model.tar.gz, with the [hosting] code of the job file, on AWS's inference toolkit and TorchServe.
+    """Host MODEL, a model.tar.gz, at a local endpoint.
 
-    Returns once the model is loaded. A model that cannot be loaded ends in its own traceback, and exit code 1.
+    The [hosting] code of the job file runs on AWS's inference toolkit and TorchServe. Returns once the model is loaded.
+    A model that cannot be loaded ends in its own traceback, and exit code 1.
 
     \b
     Examples:
@@ -78,7 +79,9 @@ def invoke(
     cloud: bool,
     as_json: bool,
 ) -> None:
-    """Send INPUT (.npy, .png, .json, or an IDX file with --index) to an endpoint and show the answer.
+    """Send INPUT to an endpoint, and show the answer.
+
+    INPUT is a .npy, .png or .json file, or an IDX file with --index.
 
     \b
     Examples:

@@ -20,9 +20,10 @@ from harness.steps import Steps
     help="Between SIGTERM and SIGKILL, for hosts of a job whose own process is gone; the run's own unless given.",
 )
 def stop(name: str | None, runs: Path, grace: float | None) -> None:
-    """Stop the training job NAME (its beginning will do, or 'latest'), or remove the endpoint NAME, or all endpoints.
+    """Stop a training job, or remove an endpoint.
 
-    Returns when the job is over, its artifacts are collected and its hosts are gone. Safe to run twice.
+    NAME is a job's (its beginning will do, or 'latest') or an endpoint's; without it all endpoints go. Returns when the
+    job is over, its artifacts are collected and its hosts are gone. Safe to run twice.
 
     \b
     Examples:

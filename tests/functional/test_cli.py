@@ -91,6 +91,8 @@ def test_help_begins_with_what_to_do_first_and_lists_every_command(place: Place)
     assert "harness train mnist_job/job.toml" in ran.stdout
     listed = re.findall(r"^  ([a-z-]+) {2,}\S", ran.stdout.split("Commands:")[1], re.MULTILINE)
     assert sorted(listed) == sorted(COMMANDS)
+    # What click makes of a sentence that has no room beside its command.
+    assert "..." not in ran.stdout.split("Commands:")[1]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
