@@ -17,7 +17,7 @@ BIN := .venv/bin
 IMAGES := mnist_job/data/MNIST/raw/t10k-images-idx3-ubyte
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data local-train local-serve local-predict local-stop up down cloud-plan cloud-train cloud-push cloud-serve cloud-clean docs test reliability moto-tests bench doctor clean environment
+.PHONY: help setup data local-train local-serve local-predict local-stop up down cloud-plan cloud-train cloud-push cloud-serve cloud-clean docs test reliability soak moto-tests bench doctor clean environment
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,10 @@ test: environment ## run everything that CI runs
 
 reliability: environment ## run the fault matrix, 30 to 60 minutes, and write docs/reliability.md
 	@$(BIN)/python -m benchmarks.reliability --write docs/reliability.md
+
+soak: environment ## run the docker tier ten times in a row; 1 to 2 hours
+	@$(BIN)/python -m harness.environment .tox/shared tests/requirements.txt
+	@.tox/shared/bin/python -m benchmarks.soak
 
 moto-tests: environment ## hold the door to moto's own tests, which are fetched, and write docs/moto-tests.md
 	@$(BIN)/python -m harness.environment .tox/shared tests/requirements.txt
