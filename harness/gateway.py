@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -83,9 +84,13 @@ class Gateway:
 
 
 def gateway_of(network: dict[str, Any]) -> str:
-    """The IPv4 address that a network of the engine has on the engine's machine."""
-    gateways = [config.get("Gateway", "") for config in network["IPAM"]["Config"] or ()]
-    return next(str(gateway) for gateway in gateways if "." in gateway)
+    """The IPv4 address that a network of the engine has on the engine's machine.
+
+    It is the first of the subnet where the network names none, as the default bridge does from the first start of an
+    engine to its second.
+    """
+    configs = [config for config in network["IPAM"]["Config"] or () if "." in config.get("Subnet", "")]
+    return next(config.get("Gateway") or str(ip_network(config["Subnet"])[1]) for config in configs)
 
 
 def refuse_where_unreachable(client: DockerClient) -> None:

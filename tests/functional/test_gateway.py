@@ -27,7 +27,14 @@ class Network:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        return {"IPAM": {"Config": [{"Gateway": "fd00::1"}, {"Subnet": "127.0.0.0/8", "Gateway": self.gateway}]}}
+        return {
+            "IPAM": {
+                "Config": [
+                    {"Subnet": "fd00::/64", "Gateway": "fd00::1"},
+                    {"Subnet": "127.0.0.0/8", "Gateway": self.gateway},
+                ]
+            }
+        }
 
     def reload(self) -> None: ...
 
@@ -121,3 +128,10 @@ def test_an_engine_elsewhere_is_told_in_one_line_with_what_to_do(heard: list[Req
     assert "\n" not in str(e.value)
     assert "EnableNetworkIsolation" in str(e.value)
     assert gateway_of(Network(ELSEWHERE).attrs) == ELSEWHERE
+
+
+def test_the_gateway_of_a_network_that_names_none_is_the_first_address_of_its_subnet() -> None:
+    """The default bridge of an engine that has just been started for the first time is like this."""
+    config = [{"Subnet": "fd00::/64"}, {"Subnet": "172.17.0.0/16"}]
+
+    assert gateway_of({"IPAM": {"Config": config}}) == "172.17.0.1"
