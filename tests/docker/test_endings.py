@@ -1,36 +1,32 @@
-"""Every ending of a training job on real hosts, through the command that users type."""
+"""Every ending of a training job on real hosts: as tests say it, and through the command that users type."""
 
 from __future__ import annotations
 
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import boto3
 import docker
 import pytest
 from moto.server import ThreadedMotoServer
 
-from harness.control import Control
-from harness.fault_injector import FaultInjector
-from harness.job_file import read_job_file
-from harness.local_run import Attendance, Manner, train
-from harness.steps import Steps
-from harness.tar import tree
+from harness.expectations import assert_completed, assert_failed, assert_same_model
+from harness.running_job import RunningJob
 from tests.docker.conftest import HARNESS, REPOSITORY, Workplace
 
+Training = Callable[..., RunningJob]
 SPOT = "use_spot_instances = true\nmax_run = 600\nmax_wait = 900\n"
+PARTS, LONGEST = 6, 5.5  # seconds; a run that nobody interrupts takes about five
 SLEEP = """
     import time
     open("/opt/ml/model/so-far", "w").write("x")
@@ -72,16 +68,15 @@ def statuses(workplace: Workplace) -> list[str]:
 # Stopped.
 
 
-@pytest.mark.parametrize("name", ["latest", "beginning", "in full"])
 def test_harness_stop_ends_a_job_that_runs_elsewhere_and_waits_until_it_is_over(
-    workplace: Workplace, left_over: Callable[[], list[str]], name: str
+    workplace: Workplace, left_over: Callable[[], list[str]]
 ) -> None:
     job = workplace.job(SLEEP)
     with started(workplace, job, until="sleeping") as running:
         full = (workplace.folder / "runs/latest").readlink().name
-        given = {"latest": "latest", "beginning": full[:11], "in full": full}[name]
+        beginning = full[:11]
 
-        stopped = workplace.harness("stop", given)
+        stopped = workplace.harness("stop", beginning)
 
         assert stopped.exit_code == 0, stopped
         assert stopped.stdout == f"Stopped: {full}\n"
@@ -90,8 +85,9 @@ def test_harness_stop_ends_a_job_that_runs_elsewhere_and_waits_until_it_is_over(
         running.communicate(timeout=60)
 
     assert running.returncode == 3
-    again = workplace.harness("stop", given)
-    assert (again.exit_code, again.stdout) == (0, f"Stopped: {full}\n")
+    for name in (beginning, full, "latest"):
+        again = workplace.harness("stop", name)
+        assert (again.exit_code, again.stdout) == (0, f"Stopped: {full}\n")
 
 
 def test_harness_stop_ends_a_job_whose_own_process_was_killed(
@@ -137,14 +133,14 @@ def test_stop_after_ends_a_script_with_sigterm_and_then_sigkill(
     assert left_over() == []
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("part", range(PARTS))
 def test_a_job_that_is_interrupted_by_hand_at_any_moment_leaves_a_description_and_no_host(
-    workplace: Workplace, left_over: Callable[[], list[str]], seed: int
+    workplace: Workplace, left_over: Callable[[], list[str]], part: int
 ) -> None:
     (workplace.folder / "data").mkdir()
-    (workplace.folder / "data/x").write_text(str(seed))
-    job = workplace.job("import time; time.sleep(1.5)", table='inputs = { training = "data" }\n')
-    moment = random.Random(seed).uniform(0.0, 6.0)  # noqa: S311  of a run that takes about five seconds
+    (workplace.folder / "data/x").write_text(str(part))
+    job = workplace.job("import time; time.sleep(1)", table='inputs = { training = "data" }\n')
+    moment = (part + random.Random(part).random()) * LONGEST / PARTS  # noqa: S311
     with subprocess.Popen(
         [HARNESS, "train", str(job)], cwd=workplace.folder, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as running:
@@ -194,50 +190,61 @@ def test_an_image_without_train_fails_the_job_in_the_platforms_words(
     assert left_over() == []
 
 
-def test_how_every_host_of_a_failed_job_ended_is_told(workplace: Workplace) -> None:
+def test_how_every_host_of_a_failed_job_ended_is_told(training: Training, workplace: Workplace) -> None:
     job = workplace.job(
         """
         import os, sys, time
         if os.environ["SM_CURRENT_HOST"] == "algo-2":
             sys.exit(3)
         time.sleep(600)
-        """,
-        instance_count=3,
+        """
     )
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    assert ran.exit_code == 1, ran
-    exits = {item["Host"]: item["ExitCode"] for item in workplace.describe()["HostExits"]}
-    assert set(exits) == {"algo-1", "algo-2", "algo-3"}
-    assert exits["algo-2"] == 1  # the script's own code is in the text, as in the cloud
-    assert re.search(r"algo-2 +exit code +1  \(decided\)", ran.stderr), ran
+    assert_failed(result, because="(algo-2)")
+    assert result.exit_codes["algo-2"] == 1  # the script's own code is in the text, as in the cloud
+    assert result.exit_codes["algo-1"] is not None
 
 
 # Managed spot training and checkpoints.
 
 
 def test_an_interrupted_job_resumes_on_new_hosts_from_what_it_has_checkpointed(
-    workplace: Workplace, left_over: Callable[[], list[str]]
+    training: Training, workplace: Workplace
 ) -> None:
-    job = workplace.job(COUNT, table=SPOT + 'checkpoint_s3_uri = "my checkpoints"\n')
+    place = workplace.folder / "my checkpoints"
+    job = training(workplace.job(COUNT, table=SPOT + 'checkpoint_s3_uri = "my checkpoints"\n'))
+    until(lambda: all((place / f"starts-algo-{number}").exists() for number in (1, 2)))
+    job.after_log("start 1").interrupt()
 
-    ran = workplace.harness("train", str(job), "--interrupt-after", "10s")
+    result = job.wait()
 
-    assert ran.exit_code == 0, ran
-    assert statuses(workplace) == [
+    assert_completed(result)
+    assert result.statuses == [
         *("Starting", "Downloading", "Training", "Interrupted"),
         *("Starting", "Downloading", "Training", "Uploading", "Completed"),
     ]
-    first = (workplace.folder / "runs/latest/logs/attempt-1/algo-1.log").read_text()
+    first = (result.folder / "logs/attempt-1/algo-1.log").read_text()
     assert "start 1 ['starts-algo-1'] []" in first
     # Both hosts see what either has uploaded, and nothing is left in the model folder.
-    assert "start 2 ['starts-algo-1', 'starts-algo-2'] []" in workplace.log("algo-2")
-    place = workplace.folder / "my checkpoints"
+    assert result.host("algo-2").log.contains("start 2 ['starts-algo-1', 'starts-algo-2'] []")
     assert {path.name: path.read_text() for path in place.iterdir()} == {"starts-algo-1": "2", "starts-algo-2": "2"}
     assert {path.stat().st_uid for path in place.iterdir()} == {os.getuid()}
-    described = workplace.describe()
-    assert described["BillableTimeInSeconds"] <= described["TrainingTimeInSeconds"]
+    assert result.model.members == {"algo-1": b"after 2 starts", "algo-2": b"after 2 starts"}
+    assert result.description["BillableTimeInSeconds"] <= result.description["TrainingTimeInSeconds"]
+
+
+def test_harness_train_interrupts_a_job_after_so_much_training_and_leaves_no_host_of_either_attempt(
+    workplace: Workplace, left_over: Callable[[], list[str]]
+) -> None:
+    job = workplace.job("import time; time.sleep(3)", table=SPOT, instance_count=1)
+
+    ran = workplace.harness("train", str(job), "--interrupt-after", "1s")
+
+    assert ran.exit_code == 0, ran
+    assert statuses(workplace).count("Training") == 2
+    assert statuses(workplace).count("Interrupted") == 1
     assert left_over() == []
 
 
@@ -292,86 +299,60 @@ def test_checkpoints_that_cannot_be_read_fail_the_job_without_a_traceback(
     assert left_over() == []
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """mnist_job with the first few thousand images of its data only."""
-    folder = tmp_path_factory.mktemp("digits") / "mnist_job"
+@pytest.fixture
+def digits(workplace: Workplace) -> Path:
+    """The job file of mnist_job, with the few digits that stand in for its data, which can be had everywhere."""
+    folder = workplace.folder / "mnist_job"
     shutil.copytree(REPOSITORY / "mnist_job", folder, ignore=shutil.ignore_patterns("data", "__pycache__"))
-    environment = {name: value for name, value in os.environ.items() if name != "MNIST_DIR"}
-    subprocess.run([sys.executable, str(folder / "prepare_data.py")], check=True, env=dict(environment))
-    return folder
-
-
-def weights(workplace: Workplace, engine: docker.DockerClient) -> dict[str, str]:
-    """A digest of every tensor of the newest model, computed in the image."""
-    program = """
-import hashlib, json, tarfile, torch
-tarfile.open("/model.tar.gz").extractall("/model")
-state = torch.load("/model/model.pth")
-print(json.dumps({name: hashlib.sha256(value.numpy().tobytes()).hexdigest() for name, value in state.items()}))
-"""
-    container = engine.containers.create("harness-pytorch:latest", ["python3", "-c", program])
-    try:
-        with tree(workplace.folder / "runs/latest/model.tar.gz", "/") as archive:
-            container.put_archive("/", archive)
-        container.start()
-        assert container.wait()["StatusCode"] == 0, container.logs().decode()
-        found: dict[str, str] = json.loads(container.logs(stdout=True, stderr=False))
-        return found
-    finally:
-        container.remove(force=True)
+    program = "import prepare_data as p; p.stand_in(p.DataFolder('data'))"
+    subprocess.run([sys.executable, "-c", program], cwd=folder, check=True)
+    return folder / "job.toml"
 
 
 def test_mnist_that_is_interrupted_twice_ends_with_the_model_of_a_run_that_is_not(
-    workplace: Workplace, digits: Path, engine: docker.DockerClient
+    training: Training, digits: Path
 ) -> None:
-    shutil.copytree(digits, workplace.folder / "mnist_job")
-    job = workplace.folder / "mnist_job/job.toml"
-    plain = workplace.harness("train", str(job), "--hp", "epochs=25 batch-size=8", "--limits", "off")
-    assert plain.exit_code == 0, plain
-    expected = weights(workplace, engine)
-    job.write_text(job.read_text().replace("max_run = 3600", SPOT + 'checkpoint_s3_uri = "checkpoints"'))
-    file = read_job_file(job, hyperparameters={"epochs": 25, "batch-size": 8})
-    manner, control, runs = Manner("gloo", "off", file.instance_types), Control(), workplace.folder / "runs"
-    (runs / "latest").unlink()
+    manner: dict[str, Any] = {"hyperparameters": {"epochs": 25, "batch-size": 8}, "limits": "off"}
+    undisturbed = training(digits, **manner).wait()
+    digits.write_text(digits.read_text().replace("max_run = 3600", SPOT + 'checkpoint_s3_uri = "checkpoints"'))
 
-    running = threading.Thread(
-        target=lambda: train(
-            file.training, manner, Attendance(control, FaultInjector(())), runs=runs, retain=False, steps=Steps()
-        )
-    )
-    running.start()
+    job = training(digits, **manner)
     for attempt in (1, 2):
-        until(partial(trains, workplace, attempt))
-        before = uploaded(workplace)
-        until(lambda: uploaded(workplace) != before)  # noqa: B023  it is over by then
-        control.interrupt()
-    running.join()
+        until(lambda: trainings(job) == attempt)  # noqa: B023  it is over by then
+        before = uploaded(digits)
+        until(lambda: uploaded(digits) != before)  # noqa: B023  likewise
+        job.interrupt()
+    result = job.wait()
 
-    assert statuses(workplace) == [
+    assert_completed(undisturbed)
+    assert result.statuses == [
         *("Starting", "Downloading", "Training", "Interrupted") * 2,
         *("Starting", "Downloading", "Training", "Uploading", "Completed"),
     ]
-    assert re.search(r"resuming after epoch \d+", workplace.log("algo-1"))
-    assert weights(workplace, engine) == expected
+    assert result.host("algo-1").log.search(r"resuming after epoch \d+")
+    assert_same_model(result, undisturbed)
 
 
-def trains(workplace: Workplace, attempt: int) -> bool:
-    there = (workplace.folder / "runs/latest/describe.json").exists()
-    return there and statuses(workplace).count("Training") == attempt
+def trainings(job: RunningJob) -> int:
+    """How often the job has begun to train."""
+    described = job.folder / "describe.json"
+    entries = json.loads(described.read_text())["SecondaryStatusTransitions"] if described.exists() else ()
+    return sum(entry["Status"] == "Training" for entry in entries)
 
 
-def uploaded(workplace: Workplace) -> int | None:
+def uploaded(job: Path) -> int | None:
     """When the checkpoint was uploaded last."""
-    path = workplace.folder / "mnist_job/checkpoints/checkpoint.pt"
+    path = job.parent / "checkpoints/checkpoint.pt"
     return path.stat().st_ctime_ns if path.exists() else None
 
 
-def test_without_compression_artifacts_are_folders(workplace: Workplace) -> None:
-    job = workplace.job(SLEEP.replace("600", "0"), table="disable_output_compression = true\n", instance_count=1)
+def test_without_compression_artifacts_are_folders(training: Training, workplace: Workplace) -> None:
+    job = workplace.job(
+        "open('/opt/ml/model/so-far', 'w').write('x')", table="disable_output_compression = true\n", instance_count=1
+    )
 
-    ran = workplace.harness("train", str(job))
+    result = training(job).wait()
 
-    assert ran.exit_code == 0, ran
-    assert (workplace.folder / "runs/latest/model/so-far").read_text() == "x"
-    assert not (workplace.folder / "runs/latest/model.tar.gz").exists()
+    assert_completed(result)
+    assert (result.folder / "model/so-far").read_text() == "x"
+    assert not (result.folder / "model.tar.gz").exists()

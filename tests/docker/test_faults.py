@@ -1,10 +1,13 @@
-"""Faults of whole jobs, as tests and the command line say them; test_idle_hosts.py has what each does to a host."""
+"""Faults of whole jobs, as tests and the command line say them; test_idle_hosts.py has what each does to a host.
+
+Of those that hosts do not see, an interruption is in test_endings.py, as it is an ending.
+"""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 from harness.expectations import assert_completed
@@ -19,14 +22,6 @@ UNTIL_IT_CHANGES = """
     while sample.read_bytes() == b"abc":
         time.sleep(0.05)
     print("read", sample.read_bytes().hex(), flush=True)
-"""
-TWICE = """
-    import os, time
-    begun = "/opt/ml/checkpoints/begun"
-    again = os.path.exists(begun)
-    open(begun, "w").close()
-    print("again" if again else "first", flush=True)
-    time.sleep(0 if again else 600)
 """
 
 
@@ -43,22 +38,6 @@ def test_a_corrupted_channel_is_seen_by_the_host_and_not_by_the_user(training: T
     assert (workplace.folder / "data/sample").read_bytes() == b"abc"
 
 
-def test_a_spot_notice_takes_the_hosts_away_and_the_job_starts_again(training: Training, workplace: Workplace) -> None:
-    spot = 'use_spot_instances = true\nmax_run = 600\nmax_wait = 900\ncheckpoint_s3_uri = "checkpoints"\n'
-    job = training(workplace.job(TWICE, table=spot, instance_count=1))
-    while not (workplace.folder / "checkpoints/begun").exists():
-        time.sleep(0.05)
-    job.after_log("first").interrupt()
-
-    result = job.wait()
-
-    assert_completed(result)
-    entered = [entry["Status"] for entry in result.description["SecondaryStatusTransitions"]]
-    assert entered.count("Training") == 2
-    assert "Interrupted" in entered
-    assert result.host("algo-1").log.contains("again")
-
-
 def test_a_fault_on_the_command_line_says_itself_when_it_fires(workplace: Workplace) -> None:
     job = workplace.job("import time; print('ready', flush=True); time.sleep(600)")
 
@@ -67,6 +46,7 @@ def test_a_fault_on_the_command_line_says_itself_when_it_fires(workplace: Workpl
     assert ran.exit_code == 1, ran
     assert "fault: kill algo-2 after ready on algo-2" in ran.stderr
     assert "(algo-2)" in workplace.describe()["FailureReason"]
+    assert re.search(r"algo-2 +exit code +137  \(decided, signal 9\)", ran.stderr), ran
 
 
 TESTS = """
