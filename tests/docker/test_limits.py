@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import docker
+import pytest
 
+from harness.expectations import assert_completed, assert_failed
 from harness.limits import GIB
+from harness.running_job import RunningJob
 from tests.docker.conftest import MPI, Workplace
 
+Training = Callable[..., RunningJob]
 SMALL = """
 [instance_types."ml.p2.xlarge"]
 vcpu = 1
@@ -44,17 +49,21 @@ def test_a_host_has_the_memory_the_cpus_and_the_shared_memory_of_its_instance_ty
     assert "limits: ml.p2.xlarge" in (workplace.folder / "runs/latest/receipt.json").read_text()
 
 
-def test_limits_off_gives_a_host_all_that_the_machine_has(workplace: Workplace) -> None:
+def test_limits_off_gives_a_host_all_that_the_machine_has(
+    training: Training, workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
     job = small(workplace, "block = bytearray(700 << 20); print('fits')", instance_count=1)
 
-    ran = workplace.harness("train", str(job), "--limits", "off")
+    result = training(job, limits="off").wait()
 
-    assert ran.exit_code == 0, ran
-    assert "limits:" not in ran.stderr
-    assert "fits" in workplace.log("algo-1")
+    assert_completed(result)
+    assert result.host("algo-1").log.contains("fits")
+    assert "limits:" not in capsys.readouterr().err
 
 
-def test_a_rank_that_outgrows_its_hosts_memory_fails_the_job_and_is_named(workplace: Workplace) -> None:
+def test_a_rank_that_outgrows_its_hosts_memory_fails_the_job_and_is_named(
+    training: Training, workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
     job = small(
         workplace,
         """
@@ -70,34 +79,30 @@ def test_a_rank_that_outgrows_its_hosts_memory_fails_the_job_and_is_named(workpl
         table=MPI,
     )
 
-    ran = workplace.harness("train", str(job), "--json")
+    result = training(job).wait()
 
-    assert ran.exit_code == 1, ran
-    assert "together 2" in workplace.log("algo-1")
-    reason = json.loads(ran.stdout)["FailureReason"]
-    assert "OutOfMemoryError: a process on algo-2 was killed because the host ran out of memory" in reason
-    assert "Failed: algo-2: " in ran.stderr
-    assert "algo-2 had 0.5 GiB, as its instance type has; --limits off" in ran.stderr
+    assert_failed(result, "OutOfMemoryError: a process on algo-2 was killed because the host ran out of memory")
+    assert result.host("algo-1").log.contains("together 2")
+    shown = capsys.readouterr().err
+    assert "Failed: algo-2: " in shown
+    assert "algo-2 had 0.5 GiB, as its instance type has; --limits off" in shown
 
 
-def test_a_script_alone_on_its_host_that_outgrows_the_memory_is_named_too(workplace: Workplace) -> None:
-    job = small(workplace, "block = bytearray(700 << 20)", instance_count=1)
+def test_a_script_alone_on_its_host_that_outgrows_the_memory_is_named_too(
+    training: Training, workplace: Workplace
+) -> None:
+    result = training(small(workplace, "block = bytearray(700 << 20)", instance_count=1)).wait()
 
-    ran = workplace.harness("train", str(job))
-
-    assert ran.exit_code == 1, ran
-    assert "OutOfMemoryError: a process on algo-1" in workplace.describe()["FailureReason"]
+    assert_failed(result, "OutOfMemoryError: a process on algo-1")
 
 
 def test_gpus_that_this_machine_has_not_are_told_on_screen_and_in_the_receipt(
-    workplace: Workplace, engine: docker.DockerClient
+    training: Training, workplace: Workplace, engine: docker.DockerClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job = workplace.job("print('done')", instance_count=1)
-
-    ran = workplace.harness("train", str(job))
+    result = training(workplace.job("print('done')", instance_count=1)).wait()
 
     told = "ml.p2.xlarge has 1 GPU, this machine none: the script finds no GPU here"
     without = "nvidia" not in engine.info()["Runtimes"]
-    assert ran.exit_code == 0, ran
-    assert (told in ran.stderr) is without
-    assert (told in (workplace.folder / "runs/latest/receipt.json").read_text()) is without
+    assert_completed(result)
+    assert (told in capsys.readouterr().err) is without
+    assert (told in json.dumps(result.receipt)) is without
