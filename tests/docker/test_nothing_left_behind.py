@@ -21,7 +21,7 @@ from harness.sweep import sweep
 from harness.volumes import is_complete
 from tests.docker.conftest import HARNESS, MPI, Workplace
 
-SEED, MOMENTS, LONGEST = 20261124, 12, 6.0
+SEED, MOMENTS, LONGEST = 20261124, 20, 6.0
 TRAIN = """
 import horovod.torch as hvd
 
