@@ -20,8 +20,7 @@ import docker
 import pytest
 
 from harness import labels
-from tests.docker.conftest import HARNESS, Ran, Workplace
-from tests.docker.test_training import started
+from tests.docker.conftest import HARNESS, Ran, Workplace, started
 
 HOSTS = ("algo-1", "algo-2", "algo-3")
 SYSTEM_FILE = Path("/etc/os-release")

@@ -28,7 +28,7 @@ from harness.job_file import read_job_file
 from harness.local_run import Attendance, Manner, train
 from harness.steps import Steps
 from harness.tar import tree
-from tests.docker.conftest import HARNESS, REPOSITORY, Workplace
+from tests.docker.conftest import HARNESS, REPOSITORY, Workplace, started
 
 SPOT = "use_spot_instances = true\nmax_run = 600\nmax_wait = 900\n"
 SLEEP = """
@@ -47,22 +47,6 @@ COUNT = """
     open("/opt/ml/model/" + os.environ["SM_CURRENT_HOST"], "w").write("after %d starts" % starts)
     time.sleep(600 if starts < 2 else 0)
 """
-
-
-def started(workplace: Workplace, job: Path, *options: str, until: str) -> subprocess.Popen[str]:
-    """`harness train`, running, once it has printed ``until``."""
-    running = subprocess.Popen(
-        [HARNESS, "train", str(job), *options],
-        cwd=workplace.folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert running.stderr
-    for line in running.stderr:
-        if until in line:
-            break
-    return running
 
 
 def statuses(workplace: Workplace) -> list[str]:
