@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import docker
@@ -54,7 +55,9 @@ def test_limits_off_gives_a_host_all_that_the_machine_has(workplace: Workplace) 
     assert "fits" in workplace.log("algo-1")
 
 
-def test_a_rank_that_outgrows_its_hosts_memory_fails_the_job_and_is_named(workplace: Workplace) -> None:
+def test_a_rank_that_outgrows_its_hosts_memory_fails_the_job_and_is_named(
+    workplace: Workplace, left_over: Callable[[], list[str]]
+) -> None:
     job = small(
         workplace,
         """
@@ -78,6 +81,7 @@ def test_a_rank_that_outgrows_its_hosts_memory_fails_the_job_and_is_named(workpl
     assert "OutOfMemoryError: a process on algo-2 was killed because the host ran out of memory" in reason
     assert "Failed: algo-2: " in ran.stderr
     assert "algo-2 had 0.5 GiB, as its instance type has; --limits off" in ran.stderr
+    assert left_over() == []
 
 
 def test_a_script_alone_on_its_host_that_outgrows_the_memory_is_named_too(workplace: Workplace) -> None:
