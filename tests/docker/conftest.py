@@ -16,10 +16,12 @@ import docker
 import pytest
 
 from harness import labels
+from harness.running_job import RunningJob
 from tests.ran import Ran
 
 REPOSITORY = Path(__file__).parents[2]
 HARNESS = str(Path(sys.executable).with_name("harness"))
+Training = Callable[..., RunningJob]  # what the fixture `training` gives
 
 
 class Workplace:
@@ -73,6 +75,22 @@ class Workplace:
 
 
 MPI = "distribution = { mpi = { enabled = true, processes_per_host = 1 } }\n"
+
+
+def started(workplace: Workplace, job: Path, *options: str, until: str) -> subprocess.Popen[str]:
+    """`harness train`, running, once it has printed ``until``."""
+    running = subprocess.Popen(
+        [HARNESS, "train", str(job), *options],
+        cwd=workplace.folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert running.stderr
+    for line in running.stderr:
+        if until in line:
+            break
+    return running
 
 
 @pytest.fixture

@@ -22,12 +22,9 @@ import pytest
 from harness import labels
 from harness.expectations import assert_completed, assert_failed, assert_model_has, assert_wrote_model
 from harness.results import JobResult
-from harness.running_job import RunningJob
-from tests.docker.conftest import HARNESS, Workplace
-from tests.docker.test_endings import started
+from tests.docker.conftest import HARNESS, Training, Workplace, started
 from tests.ran import Ran
 
-Training = Callable[..., RunningJob]
 HOSTS = ("algo-1", "algo-2", "algo-3")
 SYSTEM_FILE = Path("/etc/os-release")
 KEYS = {"AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "mine too", "AWS_SESSION_TOKEN": "and this"}

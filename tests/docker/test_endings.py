@@ -22,9 +22,8 @@ from moto.server import ThreadedMotoServer
 
 from harness.expectations import assert_completed, assert_failed, assert_same_model
 from harness.running_job import RunningJob
-from tests.docker.conftest import HARNESS, REPOSITORY, Workplace
+from tests.docker.conftest import HARNESS, REPOSITORY, Training, Workplace, started
 
-Training = Callable[..., RunningJob]
 SPOT = "use_spot_instances = true\nmax_run = 600\nmax_wait = 900\n"
 PARTS, LONGEST = 6, 5.5  # seconds; a run that nobody interrupts takes about five
 SLEEP = """
@@ -43,22 +42,6 @@ COUNT = """
     open("/opt/ml/model/" + os.environ["SM_CURRENT_HOST"], "w").write("after %d starts" % starts)
     time.sleep(600 if starts < 2 else 0)
 """
-
-
-def started(workplace: Workplace, job: Path, *options: str, until: str) -> subprocess.Popen[str]:
-    """`harness train`, running, once it has printed ``until``."""
-    running = subprocess.Popen(
-        [HARNESS, "train", str(job), *options],
-        cwd=workplace.folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert running.stderr
-    for line in running.stderr:
-        if until in line:
-            break
-    return running
 
 
 def statuses(workplace: Workplace) -> list[str]:

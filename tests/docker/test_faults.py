@@ -8,13 +8,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 
 from harness.expectations import assert_completed
-from harness.running_job import RunningJob
-from tests.docker.conftest import Workplace
+from tests.docker.conftest import Training, Workplace
 
-Training = Callable[..., RunningJob]
 UNTIL_IT_CHANGES = """
     import pathlib, time
     sample = pathlib.Path("/opt/ml/input/data/training/sample")

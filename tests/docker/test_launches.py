@@ -15,11 +15,8 @@ import pytest
 from harness import labels
 from harness.expectations import assert_completed, assert_failed
 from harness.results import JobResult
-from harness.running_job import RunningJob
-from tests.docker.conftest import MPI, Workplace
-from tests.docker.test_training import started
+from tests.docker.conftest import MPI, Training, Workplace, started
 
-Training = Callable[..., RunningJob]
 TORCH = "distribution = { torch_distributed = { enabled = true } }\n"
 
 

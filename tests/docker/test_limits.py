@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import docker
@@ -11,10 +10,8 @@ import pytest
 
 from harness.expectations import assert_completed, assert_failed
 from harness.limits import GIB
-from harness.running_job import RunningJob
-from tests.docker.conftest import MPI, Workplace
+from tests.docker.conftest import MPI, Training, Workplace
 
-Training = Callable[..., RunningJob]
 SMALL = """
 [instance_types."ml.p2.xlarge"]
 vcpu = 1

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from harness.running_job import RunningJob
-from tests.docker.conftest import HARNESS, Workplace
+from tests.docker.conftest import HARNESS, Training, Workplace
 
-Training = Callable[..., RunningJob]
 LINES = 100_000
 ENDS = {
     "it leaves without cleaning up": "os._exit(7)",
