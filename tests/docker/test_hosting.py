@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import shutil
 import socket
+import subprocess
+import sys
 import tarfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from docker.models.containers import Container
 from harness import endpoint_container, hosting, labels
 from harness.deadline import Deadline
 from harness.errors import BadInput, EndpointFailed
-from harness.hosted_model import HostedModel, hosted_model
+from harness.hosted_model import HostedModel, host_model
 from harness.hosting import EndpointPlan, hosting_environment
 from harness.image_build import REPOSITORY
 from harness.job_file import read_job_file
@@ -113,7 +116,7 @@ def left(engine: DockerClient, path: Path) -> list[Container]:
 def shared(trained: tuple[Path, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostedModel]:
     """One endpoint for the tests that only ask: what the fixture `endpoint` gives, for more than one of them."""
     path = job(Workplace(tmp_path_factory.mktemp("shared")))
-    with hosted_model(read_job_file(path, for_hosting=True), trained[0], retain=False, steps=Steps()) as model:
+    with closing(host_model(read_job_file(path, for_hosting=True), trained[0], Steps())) as model:
         yield model
 
 
@@ -234,14 +237,13 @@ def test_endpoints_live_side_by_side_and_one_that_is_deleted_is_gone(
     endpoint: Host, engine: DockerClient, workplace: Workplace, model: Path, shared: HostedModel
 ) -> None:
     other = endpoint(job(workplace, ZEROS), model)
-    found = hosting.find(engine, other.name)
 
     assert other.url != shared.url
     assert other.invoke(INPUT) == [[0.0] * 3] * 2
     assert shared.invoke(INPUT) != [[0.0] * 3] * 2
 
-    hosting.delete(found)
-    hosting.delete(found)  # is safe to repeat
+    other.close()
+    other.close()  # is safe to repeat
 
     assert containers(engine, other.name) == []
     with pytest.raises(BadInput, match=f"no endpoint '{other.name}'"):
@@ -249,6 +251,29 @@ def test_endpoints_live_side_by_side_and_one_that_is_deleted_is_gone(
     with pytest.raises(BadInput, match="has been deleted"):
         other.invoke(INPUT)
     assert shared.ping()
+
+
+SESSION = """
+def test_of_a_model(endpoint):
+    assert endpoint("job.toml", "model.tar.gz").invoke([[1.0] * 4]) == [[0.0] * 3]
+
+def test_of_something_else():
+    pass
+"""
+
+
+def test_what_a_test_has_hosted_is_gone_when_the_session_is(
+    engine: DockerClient, workplace: Workplace, model: Path
+) -> None:
+    path = job(workplace, ZEROS)
+    (model.parent / "test_it.py").write_text(SESSION)
+
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    ran = subprocess.run(argv, cwd=model.parent, capture_output=True, text=True, timeout=300, check=False)
+
+    assert ran.returncode == 0, ran.stdout
+    assert "2 passed" in ran.stdout
+    assert left(engine, path) == []
 
 
 def test_serve_ends_soon_after_sigterm_and_an_endpoint_that_ended_says_so(
