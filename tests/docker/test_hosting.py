@@ -374,6 +374,11 @@ def test_a_container_of_the_engine_knows_its_own_networks(
     mounts.write_text(f"1 2 0:1 /var/lib/docker/containers/{'0' * 64}/hosts /etc/hosts rw - ext4 /dev/sda rw\n")
     assert endpoint_container.own_networks(engine, mounts) == ()  # of another engine around this one
 
+    with mounts.open("a") as file:  # what is seen on the engine's machine while something is copied into a container
+        below = f"/docker/containers/{container.id}/hosts /var/lib/docker/overlay2/{'0' * 64}/merged/etc/hosts"
+        file.write(f"1 2 0:1 {below} rw - ext4 /dev/sda rw\n")
+    assert endpoint_container.own_networks(engine, mounts) == ()
+
     with mounts.open("a") as file:
         file.write(f"1 2 0:1 /docker/containers/{container.id}/hostname /etc/hostname rw - ext4 /dev/sda rw\n")
     networks = endpoint_container.own_networks(engine, mounts)
