@@ -25,6 +25,7 @@ PORT = "8080"  # unless SAGEMAKER_BIND_TO_PORT says otherwise (inference toolkit
 STOP_SECONDS = 30  # from SIGTERM to SIGKILL (developer guide, 'Use your own inference code')
 LOOPBACK = "127.0.0.1"
 MOUNTS = Path("/proc/self/mountinfo")
+_OWN_FILE = re.compile(r"/containers/([0-9a-f]{64})/\S+ /etc/(?:hosts|hostname|resolv\.conf) ")
 
 
 @dataclass(frozen=True)
@@ -171,12 +172,13 @@ def route(client: DockerClient, container: Container, mounts: Path = MOUNTS) -> 
 def own_networks(client: DockerClient, mounts: Path = MOUNTS) -> tuple[str, ...]:
     """Networks of the container this process runs in, if it is one of this engine's; else none.
 
-    The engine mounts /etc/hosts and others from a folder named by the container's id, whatever its host name is.
+    The engine mounts /etc/hosts and others from a folder named by the container's id, whatever its host name is. On the
+    engine's own machine the same files are seen below other folders, while it copies something into a container.
     """
     from docker.errors import NotFound
 
     with contextlib.suppress(OSError):
-        for found in re.finditer(r"/containers/([0-9a-f]{64})/", mounts.read_text()):
+        for found in _OWN_FILE.finditer(mounts.read_text()):
             try:
                 networks = client.containers.get(found[1]).attrs["NetworkSettings"]["Networks"]
             except NotFound:  # of an engine around this one

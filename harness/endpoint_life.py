@@ -18,7 +18,7 @@ from harness import labels
 from harness.archives import Archives
 from harness.endpoint_records import EndpointRecord, Variant
 from harness.errors import HarnessError
-from harness.fleet import Fleet, fleet_of, start_all, wanted_places
+from harness.fleet import Fleet, fleet_of, start_all, stop_all, wanted_places
 from harness.instances import Instance, Instances, Place
 from harness.log_shipping import LogShipper
 from harness.records import Records
@@ -71,9 +71,9 @@ class EndpointLife:
         if not records:
             return
         running = [each for each in self._instances.running() if each.place.kind == labels.ENDPOINT]
-        for instance in running:
-            if not any(_belongs(instance, record) for record in records):
-                self._instances.stop(instance)  # of an update that the end of the door has ended
+        # Of an update that the end of the door has ended:
+        strays = [each for each in running if not any(_belongs(each, record) for record in records)]
+        stop_all(self._instances, strays)
         for record in records:
             if record.status == status.DELETING:
                 self.delete(record)
@@ -139,13 +139,11 @@ class EndpointLife:
         surplus = [each for place, each in there.items() if place not in wanted]
         if surplus:
             old.drain()
-        for instance in surplus:
-            self._instances.stop(instance)
+        stop_all(self._instances, surplus)
 
     def _delete(self, record: EndpointRecord) -> None:
         fleet = self._fleets.pop(record.name, None)
-        for instance in fleet.instances() if fleet else ():
-            self._instances.stop(instance)
+        stop_all(self._instances, fleet.instances() if fleet else ())
         self._instances.discard(record.name)
         self._archives.drop(record.generation)
         self.records.remove(record.name)
@@ -218,8 +216,7 @@ class EndpointLife:
         """Remove a generation that no longer serves, after its last invocation."""
         if fleet:
             fleet.drain()
-            for instance in fleet.instances():
-                self._instances.stop(instance)
+            stop_all(self._instances, fleet.instances())
         self._instances.discard(name, generation)
         self._archives.drop(generation)
 

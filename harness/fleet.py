@@ -105,18 +105,18 @@ def start_all(
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         failures = [error for error in (future.exception() for future in done) if error]
         if failures:
-            for place in wanted:  # what is still coming up then ends, too
-                _discard(instances, place, started)
+            stop_all(instances, list(started))  # what is still coming up then ends, too
     if failures:
-        for place in wanted:  # what was started only after the first of them failed
-            _discard(instances, place, started)
+        stop_all(instances, started)  # what was started only after the first of them failed
         raise _known(failures[0])
     return started
 
 
-def _discard(instances: Instances, place: Place, started: Sequence[Instance]) -> None:
-    for instance in [each for each in started if each.place == place]:
-        instances.stop(instance)
+def stop_all(instances: Instances, which: Sequence[Instance]) -> None:
+    """Stop them together, as the end of each may take its time."""
+    if which:
+        with ThreadPoolExecutor(len(which), thread_name_prefix="instance") as pool:
+            list(pool.map(instances.stop, which))
 
 
 def _known(error: BaseException) -> BaseException:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +49,18 @@ class HostedModel:
     def logs(self) -> str:
         return hosting.logs(self._endpoint)
 
+    def close(self) -> None:
+        """Stop it as the platform does, and remove it; safe to repeat. The fixture does so when the test is over."""
+        hosting.delete(self._endpoint)
+
     def __repr__(self) -> str:
         return f"endpoint {self.name} at {self.url}\n" + "\n".join(self.logs().splitlines()[-12:])
 
 
-@contextmanager
-def hosted_model(job: JobFile, model: Path, *, retain: bool, steps: Steps) -> Iterator[HostedModel]:
+def host_model(job: JobFile, model: Path, steps: Steps) -> HostedModel:
     """Host the archive ``model`` with the [hosting] table of ``job``.
 
     Raises `BadInput` before anything starts, `EndpointFailed` with the handler's traceback.
     """
     name = f"{job.training.base_job_name[:40]}-{secrets.token_hex(4)}"
-    endpoint = local_hosting.serve(job, model, endpoint_name=name, port=None, steps=steps)
-    try:
-        yield HostedModel(endpoint)
-    finally:
-        if not retain:
-            hosting.delete(endpoint)
+    return HostedModel(local_hosting.serve(job, model, endpoint_name=name, port=None, steps=steps))

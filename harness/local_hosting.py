@@ -95,7 +95,8 @@ def stop(name: str | None, steps: Steps) -> list[str]:
     endpoints = hosting.list_endpoints(connect(), name)
     if name and not endpoints:
         raise BadInput(f"no endpoint and no training job {name!r}; harness ps lists what there is")
-    for endpoint in endpoints:
-        with steps.step(f"stopping endpoint {endpoint.endpoint_name}"):
-            hosting.delete(endpoint)
-    return [endpoint.endpoint_name for endpoint in endpoints]
+    names = [endpoint.endpoint_name for endpoint in endpoints]
+    if endpoints:
+        with steps.step(f"stopping endpoint{'s' * (len(names) > 1)} {', '.join(names)}"):
+            hosting.delete(*endpoints)
+    return names

@@ -241,12 +241,12 @@ def cluster(
 
 
 @pytest.fixture
-def endpoint(request: pytest.FixtureRequest) -> Iterator[Callable[..., HostedModel]]:
+def endpoint(harness_warm_hosts: WarmHosts, request: pytest.FixtureRequest) -> Iterator[Callable[..., HostedModel]]:
     """Host a model: ``endpoint("job.toml", result)``, with the result of a job or the path of a model.tar.gz.
 
     Returns a `HostedModel` in service: ``invoke``, ``send``, ``ping``, ``logs``.
     """
-    from harness.hosted_model import hosted_model
+    from harness.hosted_model import host_model
     from harness.job_file import read_job_file
     from harness.results import JobResult
     from harness.steps import Steps
@@ -257,6 +257,9 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[Callable[..., HostedMod
         def host(job: str | os.PathLike[str], model: JobResult | str | os.PathLike[str]) -> HostedModel:
             archive = model.model.path if isinstance(model, JobResult) else Path(model)
             read = read_job_file(Path(job), for_hosting=True)
-            return made.enter_context(hosted_model(read, archive, retain=retain, steps=Steps()))
+            hosted = host_model(read, archive, Steps())
+            if not retain:
+                made.callback(harness_warm_hosts.remove, hosted.close)  # a model server takes seconds to its end
+            return hosted
 
         yield host

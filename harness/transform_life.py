@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from harness.data_objects import read_manifest, relative_keys, shard
 from harness.door_objects import Objects
 from harness.endpoint_life import new_generation
 from harness.errors import BadInput, HarnessError
-from harness.fleet import start_all, wanted_places
+from harness.fleet import start_all, stop_all, wanted_places
 from harness.instances import Instance, Instances
 from harness.job_queue import JobQueue
 from harness.log_shipping import LogShipper, group_of, stream_of
@@ -142,12 +142,7 @@ class TransformLife:
             for done in [pool.submit(work.run, each, how, shares[each.instance_id]) for each in started]:
                 done.result()
         if not run.stopped.is_set():
-            self._end(started)
-
-    def _end(self, started: Sequence[Instance]) -> None:
-        """As the platform ends them, all at once, so that their logs are whole."""
-        with ThreadPoolExecutor(len(started)) as pool:
-            list(pool.map(self._instances.stop, started))
+            stop_all(self._instances, started)  # as the platform ends them, so that their logs are whole
 
     def _items(self, record: TransformRecord) -> list[Item]:
         """The objects of the input, by their keys. Raises `BadInput`."""

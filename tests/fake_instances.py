@@ -32,6 +32,7 @@ class FakeInstances:
     def __init__(self) -> None:
         self.servers: dict[Place, _Server] = {}
         self.go_on = threading.Event()  # of all that are started from then on
+        self.at_their_end = threading.Barrier(1)  # where those that are stopped wait for each other
         self._lock = threading.Lock()
 
     def resolve(self, image: str) -> tuple[str, str]:
@@ -62,6 +63,7 @@ class FakeInstances:
         yield int(time.time() * 1000), f"{instance.place.variant_name} {instance.place.number} serves"
 
     def stop(self, instance: Instance) -> None:
+        self.at_their_end.wait(20)
         self._end([instance.place])
 
     def discard(self, endpoint_name: str, generation: str | None = None) -> None:

@@ -135,6 +135,14 @@ class Platform:
         )
         return answer
 
+    def delete(self, name: str) -> None:
+        """Delete the endpoint, and find nothing of it once it is gone."""
+        self.client("sagemaker").delete_endpoint(EndpointName=name)
+
+        assert eventually(lambda: gone(self.client("sagemaker"), name), 40)
+        assert self.containers(name) == []
+        assert not list((self.folder.path / "endpoints").glob(f"{name}*"))
+
     def containers(self, name: str) -> list[Any]:
         found: list[Any] = docker.from_env().containers.list(all=True, filters={"label": f"{labels.JOB}={name}"})
         return found
@@ -185,10 +193,15 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 @pytest.fixture(scope="module")
 def served(platform: Platform) -> str:
-    """An endpoint in service: red answers with twice, blue, which has no weight, with thrice the values."""
+    """An endpoint in service: red answers with twice, blue, which has no weight, with thrice the values.
+
+    Tests leave it as they found it.
+    """
     red, blue = platform.model("red", 2), platform.model("blue", 3, colour="blue")
     config = platform.config("two", ("red", red, 2, 1.0), ("blue", blue, 1, 0.0))
-    return platform.endpoint("served", config)
+    name = platform.endpoint("served", config)
+    assert platform.settled(name)["EndpointStatus"] == "InService"
+    return name
 
 
 def test_an_endpoint_is_created_answers_and_is_described(platform: Platform, served: str) -> None:
@@ -209,8 +222,6 @@ def test_an_endpoint_is_created_answers_and_is_described(platform: Platform, ser
 
 
 def test_a_variant_can_be_named_past_all_weights(platform: Platform, served: str) -> None:
-    platform.settled(served)
-
     answer = platform.invoke(served, [1], TargetVariant="blue")
 
     assert (read(answer), answer["InvokedProductionVariant"]) == ([3.0, "blue"], "blue")
@@ -219,7 +230,6 @@ def test_a_variant_can_be_named_past_all_weights(platform: Platform, served: str
 
 
 def test_instances_share_the_invocations_and_each_has_its_log(platform: Platform, served: str) -> None:
-    platform.settled(served)
     logs = platform.client("logs")
     group = f"/aws/sagemaker/Endpoints/{served}"
 
@@ -237,8 +247,6 @@ def test_instances_share_the_invocations_and_each_has_its_log(platform: Platform
 
 
 def test_an_error_of_the_handler_is_a_model_error_with_its_status_and_words(platform: Platform, served: str) -> None:
-    platform.settled(served)
-
     with pytest.raises(ClientError) as caught:
         platform.invoke(served, ["x"], TargetVariant="red")
 
@@ -252,8 +260,6 @@ def test_an_error_of_the_handler_is_a_model_error_with_its_status_and_words(plat
 
 
 def test_any_answer_can_be_had_as_a_stream(platform: Platform, served: str) -> None:
-    platform.settled(served)
-
     answer = platform.client("sagemaker-runtime").invoke_endpoint_with_response_stream(
         EndpointName=served, Body=b"[4]", ContentType="application/json", TargetVariant="red"
     )
@@ -293,7 +299,7 @@ def test_an_asynchronous_endpoint_answers_into_s3(platform: Platform) -> None:
     assert b"can't multiply" in there(bad["FailureLocation"])
     with pytest.raises(ClientError, match="use InvokeEndpointAsync"):
         platform.invoke(name, [1])
-    platform.client("sagemaker").delete_endpoint(EndpointName=name)
+    platform.delete(name)
 
 
 def test_a_transform_job_leaves_outputs_logs_and_no_container(platform: Platform) -> None:
@@ -335,7 +341,7 @@ def test_a_transform_job_leaves_outputs_logs_and_no_container(platform: Platform
     assert any("predicting [2]" in event["message"] for event in events["events"])
 
 
-def test_an_update_leaves_no_invocation_unanswered(platform: Platform) -> None:
+def test_an_update_leaves_no_invocation_unanswered_and_what_is_deleted_leaves_nothing(platform: Platform) -> None:
     first, second = platform.model("before", 2), platform.model("after", 5, colour="green")
     name = platform.endpoint("updated", platform.config("before", ("AllTraffic", first, 1, 1.0)))
     assert platform.settled(name)["EndpointStatus"] == "InService"
@@ -362,49 +368,44 @@ def test_an_update_leaves_no_invocation_unanswered(platform: Platform) -> None:
     assert {tuple(answer) for answer in answers} == {(2.0, "red"), (5.0, "green")}
     assert read(platform.invoke(name, [1])) == [5.0, "green"]
     assert len(platform.containers(name)) == 1
+    platform.delete(name)
 
 
-def test_an_update_that_fails_rolls_back_and_the_old_answers_on(platform: Platform) -> None:
-    good, bad = platform.model("good", 2), platform.model("bad", 5, handler=BROKEN)
-    config = platform.config("good", ("AllTraffic", good, 1, 1.0))
-    name = platform.endpoint("rolled-back", config)
-    assert platform.settled(name)["EndpointStatus"] == "InService"
+def test_an_update_that_fails_rolls_back_and_the_old_answers_on(platform: Platform, served: str) -> None:
+    before = platform.client("sagemaker").describe_endpoint(EndpointName=served)["EndpointConfigName"]
+    ids = {each.id for each in platform.containers(served)}
 
-    broken = platform.config("bad", ("AllTraffic", bad, 1, 1.0))
-    platform.client("sagemaker").update_endpoint(EndpointName=name, EndpointConfigName=broken)
-    found = platform.settled(name)
+    bad = platform.model("bad", 5, handler=BROKEN)
+    broken = platform.config("bad", ("bad", bad, 1, 1.0))
+    platform.client("sagemaker").update_endpoint(EndpointName=served, EndpointConfigName=broken)
+    found = platform.settled(served)
 
-    assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", config)
+    assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", before)
     assert "this handler cannot be imported" in found["FailureReason"]
-    assert read(platform.invoke(name, [1])) == [2.0, "red"]
-    assert eventually(lambda: len(platform.containers(name)) == 1)
+    assert read(platform.invoke(served, [1])) == [2.0, "red"]
+    assert eventually(lambda: {each.id for each in platform.containers(served)} == ids)
 
 
-def test_weights_and_counts_change_while_the_endpoint_serves(platform: Platform) -> None:
-    model = platform.model("scaled", 2)
-    name = platform.endpoint("scaled", platform.config("scaled", ("AllTraffic", model, 1, 1.0)))
-    platform.settled(name)
+def test_weights_and_counts_change_while_the_endpoint_serves(platform: Platform, served: str) -> None:
     sagemaker = platform.client("sagemaker")
 
-    def scale(count: int) -> dict[str, Any]:
-        wanted = [{"VariantName": "AllTraffic", "DesiredInstanceCount": count, "DesiredWeight": 0.5}]
-        sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=wanted)
-        found: dict[str, Any] = platform.settled(name)["ProductionVariants"][0]
-        return found
+    def scale(count: int, weight: float) -> tuple[int, float]:
+        """What there is of blue then."""
+        wanted = [{"VariantName": "blue", "DesiredInstanceCount": count, "DesiredWeight": weight}]
+        sagemaker.update_endpoint_weights_and_capacities(EndpointName=served, DesiredWeightsAndCapacities=wanted)
+        (found,) = (each for each in platform.settled(served)["ProductionVariants"] if each["VariantName"] == "blue")
+        return found["CurrentInstanceCount"], found["CurrentWeight"]
 
-    more = scale(2)
-    assert (more["CurrentInstanceCount"], more["CurrentWeight"]) == (2, 0.5)
-    assert len(platform.containers(name)) == 2
-    fewer = scale(1)
-    assert fewer["CurrentInstanceCount"] == 1
-    assert eventually(lambda: len(platform.containers(name)) == 1)
-    assert read(platform.invoke(name, [1])) == [2.0, "red"]
+    assert scale(2, 0.5) == (2, 0.5)
+    assert len(platform.containers(served)) == 4
+    assert scale(1, 0.0) == (1, 0.0)
+    assert eventually(lambda: len(platform.containers(served)) == 3)
+    assert read(platform.invoke(served, [1], TargetVariant="blue")) == [3.0, "blue"]
 
 
 def test_a_model_that_cannot_be_loaded_fails_the_endpoint_with_its_traceback(platform: Platform) -> None:
     model = platform.model("broken", 2, handler=BROKEN)
     name = platform.endpoint("broken", platform.config("broken", ("AllTraffic", model, 1, 1.0)))
-    sagemaker = platform.client("sagemaker")
 
     found = platform.settled(name)
 
@@ -413,21 +414,7 @@ def test_a_model_that_cannot_be_loaded_fails_the_endpoint_with_its_traceback(pla
     assert platform.containers(name) == []
     with pytest.raises(ClientError, match=r"ValidationError.*not found"):
         platform.invoke(name, [1])
-    sagemaker.delete_endpoint(EndpointName=name)
-    assert eventually(lambda: gone(sagemaker, name))
-
-
-def test_an_endpoint_that_is_deleted_leaves_nothing(platform: Platform) -> None:
-    model = platform.model("deleted", 2)
-    name = platform.endpoint("deleted", platform.config("deleted", ("AllTraffic", model, 1, 1.0)))
-    platform.settled(name)
-    sagemaker = platform.client("sagemaker")
-
-    sagemaker.delete_endpoint(EndpointName=name)
-
-    assert eventually(lambda: gone(sagemaker, name), 40)
-    assert platform.containers(name) == []
-    assert not list((platform.folder.path / "endpoints").glob(f"{name}*"))
+    platform.delete(name)
 
 
 def test_an_image_that_is_not_there_is_refused_with_what_to_do(platform: Platform) -> None:
@@ -462,8 +449,7 @@ def test_endpoints_outlive_the_sudden_end_of_a_door_and_its_orderly_one(tmp_path
         platform = Platform(folder)
         assert platform.settled(name)["EndpointStatus"] == "InService"
         assert read(platform.invoke(name, [4])) == [8.0, "red"]
-        platform.client("sagemaker").delete_endpoint(EndpointName=name)
-        assert eventually(lambda: platform.containers(name) == [], 40)
+        platform.delete(name)
     finally:
         command("down", folder)
 

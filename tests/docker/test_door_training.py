@@ -146,11 +146,19 @@ def sourcedir(script: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     made = Platform(tmp_path_factory.mktemp("door"))
     yield made
     done = made.run(HARNESS, "down")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def platform(of_all: Platform) -> Platform:
+    """One door for all tests, also after the one that ends it."""
+    if of_all.state.door() is None:
+        of_all.up()
+    return of_all
 
 
 def left_over(engine: docker.DockerClient, name: str) -> list[str]:
@@ -244,10 +252,12 @@ def await_nothing_left(engine: docker.DockerClient, name: str) -> None:
 
 SEES = """
     import json, os, socket, sys, urllib.error, urllib.request
+    from concurrent.futures import ThreadPoolExecutor
 
-    def reaches(host, port):
+    def reaches(target):
+        host, _, port = target.rpartition(":")
         try:
-            socket.create_connection((host, port), 2).close()
+            socket.create_connection((host, int(port)), 2).close()
         except OSError as error:
             return str(error)
         return "yes"
@@ -261,9 +271,9 @@ SEES = """
             urllib.request.urlopen(url + "/jobs?list-type=2")
         except urllib.error.HTTPError as error:
             told["unsigned"] = error.code
-    for target in os.environ["TARGETS"].split():
-        host, _, port = target.rpartition(":")
-        told[target] = reaches(host, int(port))
+    targets = os.environ["TARGETS"].split()
+    with ThreadPoolExecutor(len(targets)) as pool:
+        told.update(zip(targets, pool.map(reaches, targets)))
     print("TOLD " + json.dumps(told), flush=True)
 """
 LISTENS = """
@@ -344,8 +354,8 @@ def test_a_door_that_was_killed_has_its_finished_jobs_and_tells_of_the_others(
     platform: Platform, engine: docker.DockerClient
 ) -> None:
     finished = platform.create("import os; open(os.environ['SM_MODEL_DIR'] + '/x', 'w').write('x')")
-    before = platform.over(finished)
     running = platform.create(LISTENS)
+    before = platform.over(finished)
     platform.said(running, "ADDRESS ")
 
     os.kill(platform.door.pid, signal.SIGKILL)

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import io
-import os
+import shutil
 import socket
+import subprocess
+import sys
 import tarfile
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from docker import DockerClient
+from docker.models.containers import Container
 
-from harness import endpoint_container, engine, hosting, labels
+from harness import endpoint_container, hosting, labels
 from harness.deadline import Deadline
 from harness.errors import BadInput, EndpointFailed
+from harness.hosted_model import HostedModel, host_model
 from harness.hosting import EndpointPlan, hosting_environment
+from harness.image_build import REPOSITORY
+from harness.job_file import read_job_file
 from harness.model_archive import repack
 from harness.payload import JSON, NPY, as_body, read_answer
+from harness.steps import Steps
+from tests.docker.conftest import Workplace
 
-IMAGE = os.environ.get("HARNESS_IMAGE", "harness-pytorch:latest")
+IMAGE = f"{REPOSITORY}:latest"
 HANDLER = """
 import os, torch
 
@@ -31,6 +40,7 @@ def model_fn(model_dir):
     model.load_state_dict(torch.load(os.path.join(model_dir, "model.pth")))
     return model
 """
+ZEROS = HANDLER.replace("return model", "model.weight.data *= 0; model.bias.data *= 0; return model")
 # Makes the model, and says what it answers in-process, as the JSON that the endpoint would send.
 MAKE_MODEL = """
 import json, torch
@@ -41,18 +51,14 @@ with torch.no_grad():
     print(json.dumps(model(torch.arange(8.0).reshape(2, 4) / 8).tolist()))
 """
 INPUT = np.arange(8.0).reshape(2, 4) / 8
+Host = Callable[[Path, Path], HostedModel]
 
 
 @pytest.fixture(scope="session")
-def client() -> Any:
-    return engine.connect()
-
-
-@pytest.fixture(scope="session")
-def trained(client: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+def trained(engine: DockerClient, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A model.tar.gz as training leaves it, and the model's own answer to INPUT."""
     folder = tmp_path_factory.mktemp("trained")
-    container = client.containers.create(IMAGE, ["python3", "-c", MAKE_MODEL], labels={"test": "hosting"})
+    container = engine.containers.create(IMAGE, ["python3", "-c", MAKE_MODEL], labels={"test": "hosting"})
     try:
         container.start()
         assert container.wait(timeout=60)["StatusCode"] == 0, container.logs().decode()
@@ -71,65 +77,64 @@ def trained(client: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return folder / "model.tar.gz", answer
 
 
-class Lab:
-    """Plans endpoints whose names are this test's own, and removes what they leave."""
-
-    def __init__(self, client: Any, model: Path, folder: Path) -> None:
-        self.client, self._model, self.folder = client, model, folder
-        self._names: list[str] = []
-
-    def plan(self, handler: str = HANDLER, *, port: int | None = None, **extra: str) -> EndpointPlan:
-        """``extra`` are environment variables."""
-        name = f"test-{uuid.uuid4().hex[:8]}"
-        self._names.append(name)
-        source = self.folder / name
-        source.mkdir()
-        (source / "inference.py").write_text(handler)
-        repack(self._model, source, "inference.py", self.folder / f"{name}.tar.gz")
-        return EndpointPlan(
-            name,
-            IMAGE,
-            self.folder / f"{name}.tar.gz",
-            hosting_environment("inference.py", extra),
-            host_port=port,
-            log_file=self.folder / f"{name}.log",
-        )
-
-    def deploy(self, plan: EndpointPlan) -> hosting.Endpoint:
-        return hosting.deploy(self.client, plan, Deadline(120, f"waiting for {plan.endpoint_name}"))
-
-    def left(self, plan: EndpointPlan) -> list[Any]:
-        wanted = {"label": f"{labels.JOB}={plan.endpoint_name}"}
-        found: list[Any] = self.client.containers.list(all=True, filters=wanted)
-        return found
-
-    def clean(self) -> None:
-        for name in self._names:
-            for endpoint in hosting.list_endpoints(self.client, name):
-                endpoint.container.remove(force=True)
-
-
 @pytest.fixture
-def lab(client: Any, trained: tuple[Path, Any], tmp_path: Path) -> Iterator[Lab]:
-    lab = Lab(client, trained[0], tmp_path)
-    yield lab
-    lab.clean()
+def model(trained: tuple[Path, Any], workplace: Workplace) -> Path:
+    """The model.tar.gz where a run of this test would have left it."""
+    return Path(shutil.copy(trained[0], workplace.folder))
+
+
+def job(workplace: Workplace, handler: str = HANDLER, *, image_uri: str = "", **environment: str) -> Path:
+    """A job file whose [hosting] table names ``handler``; its name is this test's own."""
+    source = workplace.folder / "serving"
+    source.mkdir(exist_ok=True)
+    (source / "inference.py").write_text(handler)
+    variables = ", ".join(f'{name} = "{value}"' for name, value in environment.items())
+    table = f"""
+        [hosting]
+        entry_point = "inference.py"
+        source_dir = "serving"
+        instance_type = "ml.m5.large"
+        image_uri = "{image_uri}"
+        environment = {{ {variables} }}
+    """
+    return workplace.job("", table=table)
+
+
+def containers(engine: DockerClient, begins: str) -> list[Container]:
+    """Those of endpoints whose names begin so, in whatever state."""
+    wanted = {"label": f"{labels.KIND}={labels.ENDPOINT}"}
+    found = engine.containers.list(all=True, filters=wanted, ignore_removed=True)
+    return [each for each in found if each.labels[labels.JOB].startswith(begins)]
+
+
+def left(engine: DockerClient, path: Path) -> list[Container]:
+    """What there is of the endpoints of a job file."""
+    return containers(engine, read_job_file(path, for_hosting=True).training.base_job_name)
 
 
 @pytest.fixture(scope="module")
-def shared(client: Any, trained: tuple[Path, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One endpoint for the tests that only ask."""
-    lab = Lab(client, trained[0], tmp_path_factory.mktemp("shared"))
-    yield lab.deploy(lab.plan())
-    lab.clean()
+def shared(trained: tuple[Path, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostedModel]:
+    """One endpoint for the tests that only ask: what the fixture `endpoint` gives, for more than one of them."""
+    path = job(Workplace(tmp_path_factory.mktemp("shared")))
+    with closing(host_model(read_job_file(path, for_hosting=True), trained[0], Steps())) as model:
+        yield model
+
+
+@pytest.fixture
+def named(engine: DockerClient) -> Iterator[str]:
+    """A name for an endpoint that a test makes past the fixture; what has it is removed."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    yield name
+    for container in containers(engine, name):
+        container.remove(force=True)
 
 
 @pytest.mark.parametrize("accept", [NPY, JSON])
 @pytest.mark.parametrize("content_type", [NPY, JSON])
 def test_the_endpoint_answers_what_the_model_answers_in_process(
-    shared: hosting.Endpoint, trained: tuple[Path, Any], content_type: str, accept: str
+    shared: HostedModel, trained: tuple[Path, Any], content_type: str, accept: str
 ) -> None:
-    response = hosting.invoke(shared, as_body(INPUT, content_type), content_type, accept)
+    response = shared.send(as_body(INPUT, content_type), content_type, accept)
 
     assert (response.status, response.content_type) == (200, accept)
     np.testing.assert_array_equal(
@@ -137,37 +142,38 @@ def test_the_endpoint_answers_what_the_model_answers_in_process(
     )
 
 
-def test_a_body_that_the_handler_cannot_read_is_the_containers_error(shared: hosting.Endpoint) -> None:
-    response = hosting.invoke(shared, b"nothing", NPY)
+def test_a_body_that_the_handler_cannot_read_is_the_containers_error(shared: HostedModel) -> None:
+    response = shared.send(b"nothing", NPY)
 
     assert response.status == 500
     assert b"Traceback" in response.body
+    with pytest.raises(AssertionError, match=rf"(?s){shared.name} answered 500: .*mat1 and mat2 shapes"):
+        shared.invoke([[1.0, 2.0]])
 
 
-def test_a_running_endpoint_is_found_by_name_and_described_as_in_service(client: Any, shared: hosting.Endpoint) -> None:
-    found = hosting.find(client, shared.endpoint_name)
+def test_a_running_endpoint_is_found_by_name_and_described_as_in_service(
+    engine: DockerClient, shared: HostedModel
+) -> None:
+    found = hosting.find(engine, shared.name)
 
     answer = hosting.describe(found)
 
-    assert found == shared
-    assert hosting.ping(found)
+    assert found.url == shared.url
+    assert shared.ping()
     assert answer["EndpointStatus"] == "InService"
-    assert answer["EndpointArn"].endswith(f":endpoint/{shared.endpoint_name}")
+    assert answer["EndpointArn"].endswith(f":endpoint/{shared.name}")
     assert [v["CurrentInstanceCount"] for v in answer["ProductionVariants"]] == [1]
 
 
-def test_it_listens_on_the_loopback_interface_only(shared: hosting.Endpoint) -> None:
-    bindings = shared.container.attrs["NetworkSettings"]["Ports"]["8080/tcp"]
+def test_it_listens_on_the_loopback_interface_only(engine: DockerClient, shared: HostedModel) -> None:
+    bindings = hosting.find(engine, shared.name).container.attrs["NetworkSettings"]["Ports"]["8080/tcp"]
 
     assert [b["HostIp"] for b in bindings] == ["127.0.0.1"]
 
 
-def test_a_used_name_is_refused_whatever_its_case(lab: Lab, shared: hosting.Endpoint) -> None:
-    plan = lab.plan()
-    again = EndpointPlan(shared.endpoint_name.upper(), plan.image, plan.model_archive)
-
+def test_a_used_name_is_refused_whatever_its_case(engine: DockerClient, shared: HostedModel, model: Path) -> None:
     with pytest.raises(BadInput, match="already exists"):
-        hosting.deploy(lab.client, again)
+        hosting.deploy(engine, EndpointPlan(shared.name.upper(), IMAGE, model))
 
 
 BROKEN = {
@@ -187,170 +193,197 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("handler", "message"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_model_that_cannot_be_loaded_ends_in_the_handlers_traceback(lab: Lab, handler: str, message: str) -> None:
-    plan = lab.plan(handler)
+def test_a_model_that_cannot_be_loaded_ends_in_the_handlers_traceback(
+    endpoint: Host, engine: DockerClient, workplace: Workplace, model: Path, handler: str, message: str
+) -> None:
+    broken = job(workplace, handler)
 
     with pytest.raises(EndpointFailed) as failure:
-        lab.deploy(plan)
+        endpoint(broken, model)
 
-    text = str(failure.value)
+    text, log = str(failure.value), model.parent / "logs/endpoint.log"
     assert message in text.splitlines()[-2] or message in text.splitlines()[1]
-    assert text.splitlines()[-1] == f"the whole log is in {str(plan.log_file)!r}"
-    assert plan.log_file is not None
-    assert message in plan.log_file.read_text()
-    assert lab.left(plan) == []
+    assert text.splitlines()[-1] == f"the whole log is in {str(log)!r}"
+    assert message in log.read_text()
+    assert left(engine, broken) == []
 
 
-def test_requirements_that_cannot_be_installed_are_named(lab: Lab, trained: tuple[Path, Any]) -> None:
-    plan = lab.plan()
-    source = lab.folder / plan.endpoint_name
-    (source / "requirements.txt").write_text("./no-such-folder\n")
-    repack(trained[0], source, "inference.py", plan.model_archive)
+def test_requirements_that_cannot_be_installed_are_named(
+    endpoint: Host, engine: DockerClient, workplace: Workplace, model: Path
+) -> None:
+    lacking = job(workplace)
+    (workplace.folder / "serving/requirements.txt").write_text("./no-such-folder\n")
 
     with pytest.raises(EndpointFailed, match="no-such-folder"):
-        lab.deploy(plan)
+        endpoint(lacking, model)
 
-    assert lab.left(plan) == []
-
-
-def test_a_deadline_that_is_too_short_says_what_the_platform_says(lab: Lab) -> None:
-    plan = lab.plan("import time\ntime.sleep(300)")
-
-    with pytest.raises(EndpointFailed, match="did not pass the ping health check in 5 s"):
-        hosting.deploy(lab.client, plan, Deadline(5, "waiting"))
-
-    assert lab.left(plan) == []
+    assert left(engine, lacking) == []
 
 
-def test_two_endpoints_live_side_by_side(lab: Lab) -> None:
-    doubled = HANDLER.replace("return model", "model.weight.data *= 0; model.bias.data *= 0; return model")
-    plans = [lab.plan(), lab.plan(doubled)]
+def test_a_deadline_that_is_too_short_says_what_the_platform_says(
+    engine: DockerClient, workplace: Workplace, model: Path, named: str
+) -> None:
+    job(workplace, "import time\ntime.sleep(300)")
+    repack(model, workplace.folder / "serving", "inference.py", workplace.folder / "slow.tar.gz")
+    plan = EndpointPlan(named, IMAGE, workplace.folder / "slow.tar.gz", hosting_environment("inference.py"))
 
-    with ThreadPoolExecutor() as pool:
-        one, two = pool.map(lab.deploy, plans)
+    with pytest.raises(EndpointFailed, match="did not pass the ping health check in 1 s"):
+        hosting.deploy(engine, plan, Deadline(1, "waiting"))
 
-    answers = [read_answer(hosting.invoke(e, as_body(INPUT, JSON), JSON).body, JSON) for e in (one, two)]
-    assert one.url != two.url
-    assert answers[0] != answers[1] == [[0.0] * 3] * 2
+    assert containers(engine, named) == []
 
 
-def test_a_deleted_endpoint_is_gone_and_can_be_deleted_again(lab: Lab) -> None:
-    plan = lab.plan()
-    endpoint = lab.deploy(plan)
+def test_endpoints_live_side_by_side_and_one_that_is_deleted_is_gone(
+    endpoint: Host, engine: DockerClient, workplace: Workplace, model: Path, shared: HostedModel
+) -> None:
+    other = endpoint(job(workplace, ZEROS), model)
 
-    hosting.delete(endpoint)
-    hosting.delete(endpoint)
+    assert other.url != shared.url
+    assert other.invoke(INPUT) == [[0.0] * 3] * 2
+    assert shared.invoke(INPUT) != [[0.0] * 3] * 2
 
-    assert lab.left(plan) == []
-    with pytest.raises(BadInput, match=f"no endpoint '{plan.endpoint_name}'"):
-        hosting.find(lab.client, plan.endpoint_name)
+    other.close()
+    other.close()  # is safe to repeat
+
+    assert containers(engine, other.name) == []
+    with pytest.raises(BadInput, match=f"no endpoint '{other.name}'"):
+        hosting.find(engine, other.name)
     with pytest.raises(BadInput, match="has been deleted"):
-        hosting.invoke(endpoint, b"", JSON)
+        other.invoke(INPUT)
+    assert shared.ping()
 
 
-def test_an_endpoint_that_died_since_says_so_with_its_last_words(lab: Lab) -> None:
-    plan = lab.plan(HANDLER + "\nimport os\ndef input_fn(body, kind):\n    os.kill(1, 15)\n")
-    endpoint = lab.deploy(plan)
-    endpoint.container.kill()
-    endpoint.container.wait(timeout=30)
+SESSION = """
+def test_of_a_model(endpoint):
+    assert endpoint("job.toml", "model.tar.gz").invoke([[1.0] * 4]) == [[0.0] * 3]
 
-    for ask in (
-        lambda: hosting.find(lab.client, plan.endpoint_name),
-        lambda: hosting.invoke(endpoint, b"[]", JSON),
-    ):
-        with pytest.raises(EndpointFailed, match=f"endpoint '{plan.endpoint_name}': its container ended"):
+def test_of_something_else():
+    pass
+"""
+
+
+def test_what_a_test_has_hosted_is_gone_when_the_session_is(
+    engine: DockerClient, workplace: Workplace, model: Path
+) -> None:
+    path = job(workplace, ZEROS)
+    (model.parent / "test_it.py").write_text(SESSION)
+
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    ran = subprocess.run(argv, cwd=model.parent, capture_output=True, text=True, timeout=300, check=False)
+
+    assert ran.returncode == 0, ran.stdout
+    assert "2 passed" in ran.stdout
+    assert left(engine, path) == []
+
+
+def test_serve_ends_soon_after_sigterm_and_an_endpoint_that_ended_says_so(
+    endpoint: Host, engine: DockerClient, workplace: Workplace, model: Path
+) -> None:
+    ended = endpoint(job(workplace, HANDLER + "print('the last words', flush=True)\n"), model)
+    container = hosting.find(engine, ended.name).container
+
+    container.kill("SIGTERM")
+
+    assert container.wait(timeout=25)["StatusCode"] == 0
+    for ask in (lambda: hosting.find(engine, ended.name), lambda: ended.invoke(INPUT)):
+        with pytest.raises(
+            EndpointFailed, match=f"endpoint '{ended.name}': its container ended with exit code 0"
+        ) as said:
             ask()
-    assert [hosting.endpoint_status(e) for e in hosting.list_endpoints(lab.client, plan.endpoint_name)] == ["Failed"]
+        assert "the last words" in str(said.value)
+    assert [hosting.endpoint_status(each) for each in hosting.list_endpoints(engine, ended.name)] == ["Failed"]
 
 
-def test_a_port_that_is_taken_is_one_line_and_nothing_is_started(lab: Lab) -> None:
+def test_a_port_that_is_taken_is_one_line_and_nothing_is_started(engine: DockerClient, model: Path, named: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        plan = lab.plan(port=taken.getsockname()[1])
+        port = taken.getsockname()[1]
 
-        with pytest.raises(BadInput, match=f"port {plan.host_port} is taken") as refused:
-            lab.deploy(plan)
+        with pytest.raises(BadInput, match=f"port {port} is taken") as refused:
+            hosting.deploy(engine, EndpointPlan(named, IMAGE, model, host_port=port))
 
     assert len(refused.value.problems) == 1
-    assert lab.left(plan) == []
+    assert containers(engine, named) == []
 
 
-def test_all_problems_of_a_plan_are_told_together(lab: Lab) -> None:
-    plan = EndpointPlan("no_underscores", IMAGE, lab.folder / "gone.tar.gz", initial_instance_count=2)
+def test_all_problems_of_a_plan_are_told_together(engine: DockerClient, workplace: Workplace) -> None:
+    plan = EndpointPlan("no_underscores", IMAGE, workplace.folder / "gone.tar.gz", initial_instance_count=2)
 
     with pytest.raises(BadInput) as refused:
-        hosting.deploy(lab.client, plan)
+        hosting.deploy(engine, plan)
 
     assert len(refused.value.problems) == 3
 
 
-def test_an_image_that_is_not_there_is_named(lab: Lab) -> None:
-    plan = lab.plan()
-
+def test_an_image_that_is_not_there_is_named(endpoint: Host, workplace: Workplace, model: Path) -> None:
     with pytest.raises(BadInput, match="no image 'nowhere/nothing:1'"):
-        hosting.deploy(lab.client, EndpointPlan(plan.endpoint_name, "nowhere/nothing:1", plan.model_archive))
+        endpoint(job(workplace, image_uri="nowhere/nothing:1"), model)
 
 
-def test_another_port_inside_and_more_workers_are_the_users_choice(lab: Lab) -> None:
-    endpoint = lab.deploy(lab.plan(SAGEMAKER_BIND_TO_PORT="9090", SAGEMAKER_MODEL_SERVER_WORKERS="2"))
+def test_another_port_inside_and_more_workers_are_the_users_choice(
+    endpoint: Host, engine: DockerClient, workplace: Workplace, model: Path
+) -> None:
+    chosen = endpoint(job(workplace, SAGEMAKER_BIND_TO_PORT="9090", SAGEMAKER_MODEL_SERVER_WORKERS="2"), model)
 
-    response = hosting.invoke(endpoint, as_body(INPUT, JSON), JSON)
-
-    assert response.status == 200
-    processes = endpoint.container.top()["Processes"]
+    assert np.shape(chosen.invoke(INPUT)) == (2, 3)
+    processes = hosting.find(engine, chosen.name).container.top()["Processes"]
     assert sum("model_service_worker" in " ".join(process) for process in processes) == 2
 
 
-def test_an_image_without_model_ready_is_asked_by_ping_as_the_platform_does(lab: Lab) -> None:
-    own = f"test-hosting-{uuid.uuid4().hex[:8]}:1"
-    container = lab.client.containers.create(IMAGE, ["rm", "/usr/local/bin/model-ready"])
+@pytest.fixture
+def without_model_ready(engine: DockerClient) -> Iterator[str]:
+    """An image that cannot say whether the model is loaded, as those of others."""
+    own = f"test-hosting-{uuid.uuid4().hex[:8]}"
+    container = engine.containers.create(IMAGE, ["rm", "/usr/local/bin/model-ready"], labels={"test": "hosting"})
     try:
         container.start()
         container.wait(timeout=30)
-        container.commit(*own.split(":"))
-        plan = lab.plan()
-        theirs = EndpointPlan(plan.endpoint_name, own, plan.model_archive, plan.environment)
-
-        endpoint = lab.deploy(theirs)
-
-        assert hosting.invoke(endpoint, as_body(INPUT, JSON), JSON).status == 200
-        assert hosting.endpoint_status(endpoint) == "InService"
+        container.commit(own, "1")
     finally:
         container.remove(force=True)
-        lab.clean()
-        lab.client.images.remove(own, force=True)
+    yield f"{own}:1"
+    engine.images.remove(f"{own}:1", force=True)
 
 
-def test_an_endpoint_that_another_process_is_creating_is_neither_ready_nor_failed(lab: Lab) -> None:
-    plan = lab.plan()
-    names = {labels.KIND: labels.ENDPOINT, labels.JOB: plan.endpoint_name, labels.RUN: "test"}
-    endpoint_container.create(lab.client, endpoint_container.Description(IMAGE, {}, names))
+def test_an_image_without_model_ready_is_asked_by_ping_as_the_platform_does(
+    without_model_ready: str, endpoint: Host, engine: DockerClient, workplace: Workplace, model: Path
+) -> None:
+    theirs = endpoint(job(workplace, image_uri=without_model_ready), model)
+
+    assert np.shape(theirs.invoke(INPUT)) == (2, 3)
+    assert hosting.endpoint_status(hosting.find(engine, theirs.name)) == "InService"
+
+
+def test_an_endpoint_that_another_process_is_creating_is_neither_ready_nor_failed(
+    engine: DockerClient, named: str
+) -> None:
+    names = {labels.KIND: labels.ENDPOINT, labels.JOB: named, labels.RUN: "test"}
+    endpoint_container.create(engine, endpoint_container.Description(IMAGE, {}, names))
 
     with pytest.raises(BadInput, match="is still being created"):
-        hosting.find(lab.client, plan.endpoint_name)
-    (endpoint,) = hosting.list_endpoints(lab.client, plan.endpoint_name)
-    assert hosting.endpoint_status(endpoint) == "Creating"
+        hosting.find(engine, named)
+    (created,) = hosting.list_endpoints(engine, named)
+    assert hosting.endpoint_status(created) == "Creating"
 
 
-def test_a_container_of_the_engine_knows_its_own_networks(lab: Lab, shared: hosting.Endpoint) -> None:
-    mounts = lab.folder / "mountinfo"
+def test_a_container_of_the_engine_knows_its_own_networks(
+    engine: DockerClient, tmp_path: Path, shared: HostedModel
+) -> None:
+    container, mounts = hosting.find(engine, shared.name).container, tmp_path / "mountinfo"
     mounts.write_text(f"1 2 0:1 /var/lib/docker/containers/{'0' * 64}/hosts /etc/hosts rw - ext4 /dev/sda rw\n")
-    assert endpoint_container.own_networks(lab.client, mounts) == ()  # of another engine around this one
+    assert endpoint_container.own_networks(engine, mounts) == ()  # of another engine around this one
+
+    with mounts.open("a") as file:  # what is seen on the engine's machine while something is copied into a container
+        below = f"/docker/containers/{container.id}/hosts /var/lib/docker/overlay2/{'0' * 64}/merged/etc/hosts"
+        file.write(f"1 2 0:1 {below} rw - ext4 /dev/sda rw\n")
+    assert endpoint_container.own_networks(engine, mounts) == ()
 
     with mounts.open("a") as file:
-        file.write(f"1 2 0:1 /docker/containers/{shared.container.id}/hostname /etc/hostname rw - ext4 /dev/sda rw\n")
-    networks = endpoint_container.own_networks(lab.client, mounts)
+        file.write(f"1 2 0:1 /docker/containers/{container.id}/hostname /etc/hostname rw - ext4 /dev/sda rw\n")
+    networks = endpoint_container.own_networks(engine, mounts)
 
-    assert networks == tuple(shared.container.attrs["NetworkSettings"]["Networks"])
-    route = endpoint_container.route(lab.client, shared.container, mounts)
+    assert networks == tuple(container.attrs["NetworkSettings"]["Networks"])
+    route = endpoint_container.route(engine, container, mounts)
     assert route.port == 8080
-    assert route.host == shared.container.attrs["NetworkSettings"]["Networks"][networks[0]]["IPAddress"]
-
-
-def test_serve_ends_soon_after_sigterm(lab: Lab) -> None:
-    endpoint = lab.deploy(lab.plan())
-
-    endpoint.container.kill("SIGTERM")
-
-    assert endpoint.container.wait(timeout=25)["StatusCode"] == 0
+    assert route.host == container.attrs["NetworkSettings"]["Networks"][networks[0]]["IPAddress"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -38,6 +37,12 @@ def test_hosts_run_commands_know_their_names_and_train_together(cluster: Cluster
     assert "rank 1 2" in world.output
     with pytest.raises(LookupError, match="no host 'algo-3'; there are algo-1, algo-2"):
         hosts.run("algo-3", "true")
+
+
+def await_file(hosts: IdleHosts, host: str, path: str) -> None:
+    """Return once what runs on ``host`` has got as far as writing ``path``."""
+    waited = hosts.run(host, "timeout", "60", "sh", "-c", f"until test -e {path}; do sleep 0.02; done")
+    assert waited.exit_code == 0, waited
 
 
 @pytest.fixture
@@ -184,6 +189,7 @@ sys.path.insert(0, "/usr/local/lib/harness")
 from harness.image.programs.rendezvous import Leader
 leader = Leader(["algo-2"])
 leader.wait_for_followers(20)
+open("/tmp/connected", "w").close()
 over = threading.Event()
 leader.watch(lambda what: (print(what), over.set()))
 over.wait(90)
@@ -194,7 +200,7 @@ def test_hosts_that_are_cut_off_from_each_other_notice_within_a_minute(pair: Idl
     with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(pair.run, "algo-1", "python3", "-c", LEAD)
         follower = pool.submit(pair.run, "algo-2", "python3", "-c", WATCH)
-        time.sleep(3)  # both are connected by now; a partition before that is another story
+        await_file(pair, "algo-1", "/tmp/connected")  # a partition before that is another story
         effects.apply(faults.Partition(("algo-2",)))
 
         assert "algo-2 has not answered algo-1 for 20 s: nothing passes between the two" in leader.result(60).output
@@ -202,10 +208,10 @@ def test_hosts_that_are_cut_off_from_each_other_notice_within_a_minute(pair: Idl
 
 
 def test_a_host_with_less_memory_than_it_uses_loses_its_largest_process(pair: IdleHosts, effects: Effects) -> None:
-    hold = "import time; held = bytearray(150_000_000); print('held', flush=True); time.sleep(60)"
+    hold = "import time; held = bytearray(150_000_000); open('/tmp/held', 'w').close(); time.sleep(60)"
     with ThreadPoolExecutor(1) as pool:
         holding = pool.submit(pair.run, "algo-2", "python3", "-c", hold)
-        time.sleep(2)
+        await_file(pair, "algo-2", "/tmp/held")
         effects.apply(faults.MemoryLimit("algo-2", 64))
 
         assert holding.result(30).exit_code == 137

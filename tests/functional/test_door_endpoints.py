@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -293,6 +294,27 @@ def test_an_update_may_keep_counts_and_weights(local_door: LocalDoor) -> None:
 
     found = settled(local_door, name)["ProductionVariants"][0]
     assert (found["CurrentInstanceCount"], found["CurrentWeight"]) == (3, 1.0)
+
+
+@pytest.mark.parametrize("change", ["delete", "update", "scale"])
+def test_instances_that_are_no_longer_wanted_are_stopped_together(local_door: LocalDoor, change: str) -> None:
+    sagemaker, instances = local_door.client("sagemaker"), local_door.instances
+    config(local_door, "many", variant("AllTraffic", model(local_door, "mod"), count=3))
+    config(local_door, "one", variant("AllTraffic", "mod"))
+    name = endpoint(local_door, "shrinks", "many")
+    settled(local_door, name)
+    instances.at_their_end = threading.Barrier(2 if change == "scale" else 3)
+
+    if change == "delete":
+        sagemaker.delete_endpoint(EndpointName=name)
+    elif change == "update":
+        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName="one")
+    else:
+        wanted = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 1}]
+        sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=wanted)
+
+    assert eventually(lambda: len(instances.servers) == (0 if change == "delete" else 1), 15)
+    assert not instances.at_their_end.broken
 
 
 def test_an_endpoint_whose_model_fails_says_why_and_goes_when_deleted(local_door: LocalDoor) -> None:
