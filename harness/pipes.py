@@ -6,6 +6,7 @@ So it works with any image of the user's. The feeders carry the run's labels, an
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from harness.tar import text_files
 _CONFIG = "/pipe.json"  # image/programs/pipe.py
 _READY = b"ready"
 _DATA = "/channels"
+_PAUSE = 0.05  # seconds; a log that is followed only in part would leave its connection open
 _WORDS = 1000  # characters of what a feeder said at its end
 
 
@@ -65,12 +67,14 @@ def create_feeder(
 def start_feeder(container: Container) -> None:
     """Start it and wait for the FIFOs of the first epoch. Raises `DataDownloadFailed` where it ends instead."""
     container.start()
-    said = b""
-    for chunk in container.logs(stream=True, follow=True):
-        said += chunk
+    while True:
+        container.reload()
+        said = container.logs()
         if _READY in said.splitlines():
             return
-    raise DataDownloadFailed(f"the pipes could not be made: {said.decode(errors='replace')[-_WORDS:].strip()}")
+        if container.status != "running":
+            raise DataDownloadFailed(f"the pipes could not be made: {said.decode(errors='replace')[-_WORDS:].strip()}")
+        time.sleep(_PAUSE)
 
 
 def failure_of(container: Container) -> str | None:

@@ -3,6 +3,9 @@
 [1]<stdout>:text             horovodrun over gloo
 [1,0]<stdout>:text           horovodrun over mpi: job and rank
 [1,mpirank:0,algo-1]<stdout>:text   AWS's toolkit
+
+mpirun tags each write, not each line: `print`, unbuffered, writes its text and the end of the line one after the other,
+so that a line may hold several tags, of several ranks.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-_TAG = re.compile(r"^\[(?:\d+,)?(?:mpirank:)?(?P<rank>\d+)(?:,[\w-]+)?\]<std(?:out|err)>:")
+_TAG = re.compile(r"\[(?:\d+,)?(?:mpirank:)?(?P<rank>\d+)(?:,[\w-]+)?\]<std(?:out|err)>:")
 # How the scripts of this project, and many others, introduce themselves.
 WORLD = r"rank (?P<rank>\d+) of (?P<size>\d+) on (?P<host>\S+)"
 
@@ -26,13 +29,20 @@ class World:
 
 
 def rank_lines(lines: Iterable[str]) -> dict[int, list[str]]:
-    """Lines without their tag, by rank; lines of no rank are left out."""
+    """Lines without their tags, by rank; lines of no rank are left out, and empty ones."""
     found: defaultdict[int, list[str]] = defaultdict(list)
     for line in lines:
-        tag = _TAG.match(line)
-        if tag:
-            found[int(tag["rank"])].append(line[tag.end() :])
+        for rank, text in _parts(line):
+            if rank is not None and text:
+                found[rank].append(text)
     return dict(found)
+
+
+def _parts(line: str) -> list[tuple[int | None, str]]:
+    """What ``line`` has of each rank, in its order; of none what stands before all tags."""
+    before, *tagged = _TAG.split(line)
+    ranks, texts = map(int, tagged[::2]), tagged[1::2]
+    return [(None, before), *zip(ranks, texts, strict=True)]
 
 
 def worlds(lines: Iterable[str], pattern: str = WORLD) -> list[World]:
@@ -43,8 +53,8 @@ def worlds(lines: Iterable[str], pattern: str = WORLD) -> list[World]:
     """
     found: list[dict[int, str]] = []
     sizes: list[int] = []
-    for line in lines:
-        told = re.search(pattern, line)
+    for text in (text for line in lines for _, text in _parts(line)):
+        told = re.search(pattern, text)
         if not told:
             continue
         rank, size, host = int(told["rank"]), int(told["size"]), told["host"]

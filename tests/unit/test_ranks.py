@@ -15,6 +15,13 @@ def test_lines_are_told_by_the_tags_of_every_launcher(tag: str) -> None:
     assert rank_lines(["launching", f"{tag}hello", f"{tag}again"]) == {1: ["hello", "again"]}
 
 
+def test_a_line_in_which_mpirun_has_tagged_several_writes_is_several_ranks_lines() -> None:
+    line = "[1,0]<stdout>:rank 0 of 2 on algo-1[1,1]<stdout>:rank 1 of 2 on algo-2[1,0]<stdout>:"
+
+    assert rank_lines([line]) == {0: ["rank 0 of 2 on algo-1"], 1: ["rank 1 of 2 on algo-2"]}
+    assert worlds([line]) == [World(2, {0: "algo-1", 1: "algo-2"})]
+
+
 def told(rank: int, size: int, host: str) -> str:
     return f"[{rank}]<stdout>:Horovod world: rank {rank} of {size} on {host}"
 
