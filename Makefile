@@ -68,9 +68,10 @@ cloud-clean: environment ## remove our endpoints from AWS, and list what else co
 	@$(BIN)/harness cloud-clean
 
 docs: environment ## write the pages anew that are made of code: docs/fidelity.md, docs/testing-reference.md, docs/api.md
-	@$(BIN)/python -m docs.fidelity
-	@$(BIN)/python -m docs.testing_reference
-	@$(BIN)/python -m docs.api
+	@$(BIN)/python -m harness.environment .tox/shared tests/requirements.txt
+	@.tox/shared/bin/python -m docs.fidelity
+	@.tox/shared/bin/python -m docs.testing_reference
+	@.tox/shared/bin/python -m docs.api
 
 test: environment ## run everything that CI runs
 	@$(BIN)/tox

@@ -21,6 +21,8 @@ from harness.job_file import read_job_file
 from harness.results import JobResult
 from harness.steps import Steps
 
+_LOOK = 0.1  # seconds
+
 
 class RunningJob:
     """A job under way. Faults are said as ``job.after_log("epoch 1").kill("algo-2")``."""
@@ -90,6 +92,25 @@ class RunningJob:
         """The faults that have fired, and when (`time.monotonic`)."""
         return self._injector.fired
 
+    def wait_for_log(self, text: str, host: str | None = None) -> Self:
+        """Return once ``text`` has been printed, by ``host`` or by any.
+
+        Raises AssertionError where the job is over and it never was, `BadInput` where there is no such host.
+        """
+        if host and host not in self._hosts():
+            raise BadInput(f"wait_for_log: there is no host {host!r}; there are {', '.join(self._hosts())}")
+        over = False
+        while not self._printed(text, host):
+            if over:
+                raise AssertionError(f"{self.name} is over, and {text!r} was not printed\n{self.evidence()}")
+            self._thread.join(_LOOK)
+            over = not self._thread.is_alive()  # its logs are looked at once more
+        return self
+
+    def _printed(self, text: str, host: str | None) -> bool:
+        logs = (self.folder / "logs").glob(f"{host or 'algo-*'}.log")
+        return any(text in path.read_text(errors="replace") for path in logs)
+
     def stop(self) -> None:
         """Ask the job to stop, as StopTrainingJob does; `wait` tells what became of it."""
         self._control.stop()
@@ -120,12 +141,14 @@ class RunningJob:
     def add(self, timed: Timed) -> None:
         """A fault at its moment. Raises `BadInput` where it cannot be done to this job."""
         training = self._job.training
-        hosts = [f"algo-{number}" for number in range(1, training.instance_count + 1)]
         channels = [channel.name for channel in training.inputs]
-        found = list(faults.problems([timed], hosts, channels, spot=training.use_spot_instances))
+        found = list(faults.problems([timed], self._hosts(), channels, spot=training.use_spot_instances))
         if found:
             raise BadInput(found)
         self._injector.add(timed)
+
+    def _hosts(self) -> list[str]:
+        return [f"algo-{number}" for number in range(1, self._job.training.instance_count + 1)]
 
     def evidence(self) -> str:
         """All that there is to know of it by now."""

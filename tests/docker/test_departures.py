@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,9 +156,7 @@ def test_a_stopped_host_has_more_time_than_compose_gives(training: Training, wor
             instance_count=1,
         )
     )
-    while "sleeping" not in job.evidence():
-        time.sleep(0.1)
-    job.stop()
+    job.wait_for_log("sleeping").stop()
 
     result = job.wait()
 

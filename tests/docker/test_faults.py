@@ -52,10 +52,16 @@ def test_its_moment_never_came(training):
 
 def test_there_is_no_such_host(training):
     training("job.toml").after_log("hello").kill("algo-3")
+
+def test_a_line_never_came(training):
+    training("job.toml").wait_for_log("never")
+
+def test_a_line_of_no_host(training):
+    training("job.toml").wait_for_log("hello", "algo-3")
 """
 
 
-def test_a_moment_that_never_came_and_a_host_that_is_not_there_fail_the_test_and_say_so(workplace: Workplace) -> None:
+def test_what_never_came_and_a_host_that_is_not_there_fail_the_test_and_say_so(workplace: Workplace) -> None:
     workplace.job("print('hello')", instance_count=1)
     (workplace.folder / "test_it.py").write_text(TESTS)
 
@@ -65,3 +71,5 @@ def test_a_moment_that_never_came_and_a_host_that_is_not_there_fail_the_test_and
     assert ran.returncode == 1
     assert "fault 'kill algo-1 after never': its moment never came" in ran.stdout
     assert "fault 'kill algo-3 after hello': there is no host 'algo-3'; there are algo-1" in ran.stdout
+    assert "is over, and 'never' was not printed" in ran.stdout
+    assert "wait_for_log: there is no host 'algo-3'; there are algo-1" in ran.stdout
