@@ -23,6 +23,7 @@ T = TypeVar("T", bound=Spare)
 class Spares(Generic[T]):
     """Spares of one session, for one thread that claims at a time or several.
 
+    What is asked for once is taken to be asked for again, until that was wrong: then only what was asked for twice is.
     ``say`` is told why a spare could not be made; whoever wanted it makes its own.
     """
 
@@ -31,6 +32,8 @@ class Spares(Generic[T]):
         self._most = most
         self._lock = threading.Lock()
         self._made: OrderedDict[Hashable, Future[T]] = OrderedDict()
+        self._asked: set[Hashable] = set()
+        self._guesses = True
         self._makers = ThreadPoolExecutor(1, "spares")
         self._discardrs = ThreadPoolExecutor(2, "removing")
         self._removals: list[Future[None]] = []
@@ -56,13 +59,16 @@ class Spares(Generic[T]):
             raise
 
     def provide(self, key: Hashable, make: Callable[[], T]) -> None:
-        """Let ``make`` make a spare of ``key`` in the background, where there is none."""
+        """Let ``make`` make a spare of ``key`` in the background, where there is none and one may be wanted."""
         with self._lock:
+            wanted = self._guesses or key in self._asked
+            self._asked.add(key)
             if key in self._made:
                 self._made.move_to_end(key)
-                return
-            self._made[key] = self._makers.submit(make)
+            elif wanted:
+                self._made[key] = self._makers.submit(make)
             gone = [self._made.popitem(last=False)[1] for _ in range(len(self._made) - self._most)]
+            self._guesses = self._guesses and not gone
         for future in gone:
             future.add_done_callback(self._discard)
             future.cancel()

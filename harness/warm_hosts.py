@@ -2,7 +2,8 @@
 
 A cold session has none made beforehand: its hosts are made and removed while their test waits.
 
-Which they will be is not known; the next is taken to be like the last.
+Which they will be is not known; the next is taken to be like the last, until that was wrong: then only hosts like some
+that were needed twice are made beforehand.
 """
 
 from __future__ import annotations

@@ -111,6 +111,18 @@ def test_the_third_key_displaces_the_one_that_was_asked_for_longest_ago(spares: 
     assert place.there == ["held", "3"]
 
 
+def test_after_one_that_nobody_took_only_what_was_asked_for_before_is_made(spares: Spares[Thing], place: Place) -> None:
+    for key in ("one", "two", "three"):
+        place.make(spares, key, key)
+    assert claimed(spares, "three") == "three"
+
+    spares.provide("four", place.maker("on a guess"))
+    place.make(spares, "four", "4")
+
+    assert claimed(spares, "four") == "4"
+    assert "on a guess" not in place.there
+
+
 def test_one_that_cannot_be_made_is_said_and_its_claimer_makes_its_own(
     spares: Spares[Thing], said: list[str], place: Place
 ) -> None:
@@ -130,7 +142,7 @@ def test_at_the_end_nothing_is_left_neither_displaced_nor_half_made(place: Place
     with Spares[Thing](said.append) as spares:
         for key in ("one", "two", "three"):
             place.make(spares, key, key)
-        place.make(spares, "four", "held")
+        place.make(spares, "one", "held")
         spares.in_background(removed.set)
         place.go.set()
 
