@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable
@@ -132,19 +134,18 @@ def test_a_fault_that_cannot_be_done_is_told_and_does_not_stop_the_others(done: 
 def test_a_stalled_engine_stands_still_and_goes_on_when_it_is_over(tmp_path: Path) -> None:
     """Done to a process that stands in for the engine, which is everybody's."""
 
-    def state() -> str:
-        return Path(f"/proc/{engine.pid}/stat").read_text().rpartition(")")[2].split()[0]
-
     with subprocess.Popen(["sleep", "60"]) as engine:
         (tmp_path / "pid").write_text(f"{engine.pid}\n")
         undo = stall_engine(60, tmp_path / "pid")
-        engine_stands_still = state()
+        stood_still = os.waitid(os.P_PID, engine.pid, os.WSTOPPED)
         undo()
-        after = state()
+        went_on = os.waitid(os.P_PID, engine.pid, os.WCONTINUED)
         engine.kill()
 
-    assert engine_stands_still == "T"
-    assert after != "T"
+    assert stood_still
+    assert stood_still.si_status == signal.SIGSTOP
+    assert went_on
+    assert went_on.si_status == signal.SIGCONT
 
 
 def test_an_engine_that_is_not_ours_to_stall_is_left_alone_and_says_so(tmp_path: Path) -> None:
