@@ -13,11 +13,11 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.jobs import ROOT
+
 TIER = ("-n", "2", "tests/docker", "examples")
 _LAST = re.compile(r"^=*\s*(\d+ (?:passed|failed|error)[^=\n]*?) in [\d.]+s", re.MULTILINE)
 _HOSTS = re.compile(r"^harness: (\d+) hosts? started(?:, (\d+) jobs? on warm hosts)?$", re.MULTILINE)
@@ -41,7 +41,7 @@ def summary(output: str) -> Summary:
     return Summary(ends[-1] if ends else "", started, warm, tuple(_RED.findall(output)))
 
 
-def _row(number: int, *, cold: bool, keep: Path) -> tuple[str, bool]:
+def _row(number: int, *, cold: bool) -> tuple[str, bool]:
     """One run of the tier as a row of the table, and whether it was green. Its output is kept where it was not."""
     began, load, clock = datetime.now(UTC), os.getloadavg()[0], time.monotonic()
     argv = [sys.executable, "-m", "pytest", *TIER, *(("--harness-cold",) if cold else ())]
@@ -49,8 +49,8 @@ def _row(number: int, *, cold: bool, keep: Path) -> tuple[str, bool]:
     minutes, seconds = divmod(round(time.monotonic() - clock), 60)
     found = summary(done.stdout)
     if done.returncode:
-        path = keep / f"soak-{began:%m-%d-%H-%M}.log"
-        keep.mkdir(parents=True, exist_ok=True)
+        path = ROOT / "runs" / f"soak-{began:%m-%d-%H-%M}.log"
+        path.parent.mkdir(exist_ok=True)
         path.write_text(done.stdout)
         click.echo(
             f"run {number} was red, its output is {str(path)!r}: {', '.join(found.red) or 'see there'}", err=True
@@ -71,19 +71,13 @@ def _row(number: int, *, cold: bool, keep: Path) -> tuple[str, bool]:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--times", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--cold", is_flag=True, help="With --harness-cold: hosts of its own for every job.")
-@click.option(
-    "--keep",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=ROOT / "runs",
-    help="Folder for the output of red runs.",
-)
-def main(times: int, keep: Path, *, cold: bool) -> None:
+def main(times: int, *, cold: bool) -> None:
     """Run `pytest -n 2 tests/docker examples` so many times. Exit code 1 where one run was red; it goes on after it."""
     click.echo("| run | hosts | began (UTC) | load before | outcome | wall time | hosts started | jobs on warm hosts |")
     click.echo("| --- | --- | --- | --- | --- | --- | --- | --- |")
     green = 0
     for number in range(1, times + 1):
-        row, was_green = _row(number, cold=cold, keep=keep)
+        row, was_green = _row(number, cold=cold)
         green += was_green
         click.echo(row)
     sys.exit(0 if green == times else 1)

@@ -87,7 +87,7 @@ def gateway_of(network: dict[str, Any]) -> str:
     """The IPv4 address that a network of the engine has on the engine's machine.
 
     It is the first of the subnet where the network names none, as the default bridge does from the first start of an
-    engine to its second.
+    engine to its second (docker 20.10).
     """
     configs = [config for config in network["IPAM"]["Config"] or () if "." in config.get("Subnet", "")]
     return next(config.get("Gateway") or str(ip_network(config["Subnet"])[1]) for config in configs)

@@ -25,7 +25,7 @@ from harness.running_job import RunningJob
 from tests.docker.conftest import HARNESS, REPOSITORY, Training, Workplace, started
 
 SPOT = "use_spot_instances = true\nmax_run = 600\nmax_wait = 900\n"
-PARTS, LONGEST = 6, 5.5  # seconds; a run that nobody interrupts takes about five
+PARTS, LONGEST = 8, 5.5  # seconds; a run that nobody interrupts takes about five
 SLEEP = """
     import time
     open("/opt/ml/model/so-far", "w").write("x")

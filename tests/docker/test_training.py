@@ -21,14 +21,13 @@ from tests.docker.conftest import MPI, Training, Workplace, started
 # One world.
 
 WORLD = """
-    import os, sys
+    import os
     import horovod.torch as hvd
     import torch
 
     hvd.init()
     total = hvd.allreduce(torch.ones(1), op=hvd.Sum).item()
-    # Written at once: mpirun tags every write of its own, and print makes two of them.
-    sys.stdout.write(f"rank {hvd.rank()} of {hvd.size()} on {os.uname().nodename} sums to {total}\\n")
+    print(f"rank {hvd.rank()} of {hvd.size()} on {os.uname().nodename} sums to {total}", flush=True)
     if hvd.rank() == 0:
         open(os.path.join(os.environ["SM_MODEL_DIR"], "model.txt"), "w").write(str(hvd.size()))
 """
