@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import tar
+from harness.container_command import run_in
 from harness.errors import BadInput
 
 if TYPE_CHECKING:
@@ -131,13 +132,8 @@ def model_ready(container: Container, seconds: float) -> int:
     """The exit code of the image's `model-ready`: 0 loaded, 1 failed, 3 not yet, 127 no such command, -1 ended."""
     from docker.errors import APIError
 
-    api = container.client.api if container.client else None
-    if api is None:
-        raise ValueError("a container without its client")
     try:
-        execution = api.exec_create(container.id, ["model-ready", f"{seconds:g}"])["Id"]
-        api.exec_start(execution)
-        code = api.exec_inspect(execution)["ExitCode"]
+        code = run_in(container, ["model-ready", f"{seconds:g}"]).exit_code
     except APIError as error:
         if error.status_code == 400 or "executable file not found" in str(error):
             return 127
@@ -146,7 +142,7 @@ def model_ready(container: Container, seconds: float) -> int:
         raise
     if code in (126, 127):
         return 127
-    return int(code) if code in (0, 1, 3) else -1
+    return code if code in (0, 1, 3) else -1
 
 
 def route(client: DockerClient, container: Container, mounts: Path = MOUNTS) -> Route:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import contract, faults
 from harness.compose import Project
+from harness.container_command import run_in
 from harness.deadline import Deadline
 from harness.engine import PID_FILE
 from harness.errors import HarnessError
@@ -264,7 +265,7 @@ def _limit_memory(container: Container, limit: int) -> None:
         now: Any = container.stats(stream=False)
         used = int(now["memory_stats"]["usage"]) + _HEADROOM
         container.update(mem_limit=used, memswap_limit=used)
-        container.exec_run(["sh", "-c", f"head -c {3 * _HEADROOM} /dev/zero | tail -c {3 * _HEADROOM} > /dev/null"])
+        run_in(container, ["sh", "-c", f"head -c {3 * _HEADROOM} /dev/zero | tail -c {3 * _HEADROOM} > /dev/null"])
 
 
 def _corrupt(container: Container, channel: str) -> None:

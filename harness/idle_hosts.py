@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.compose import Project
+from harness.container_command import run_in
 from harness.contract import HOMOGENEOUS_GROUP
 from harness.describe import REGION, training_job_arn
 from harness.errors import HarnessError
@@ -51,9 +52,8 @@ class IdleHosts:
         if host not in self.hosts:
             raise LookupError(f"no host {host!r}; there are {', '.join(self.hosts)}")
         container = self._client.containers.get(self._project.container(host))
-        done = container.exec_run(list(argv), environment=dict(env or {}))
-        output = done.output if isinstance(done.output, bytes) else b"".join(done.output)
-        return Ran(host, argv, done.exit_code or 0, output.decode(errors="replace"))
+        done = run_in(container, argv, env)
+        return Ran(host, argv, done.exit_code, done.output.decode(errors="replace"))
 
     def horovodrun(self, *argv: str, per_host: int = 1) -> Ran:
         """Run a command on every rank of all hosts, launched from the first."""

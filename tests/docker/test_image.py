@@ -9,6 +9,7 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from harness import labels
+from harness.container_command import run_in
 from harness.engine import connect
 from harness.image_build import ensure_image
 from harness.steps import Steps
@@ -29,16 +30,16 @@ def image(client: DockerClient) -> str:
 @pytest.fixture(scope="module")
 def container(client: DockerClient, image: str) -> Iterator[Container]:
     running = client.containers.run(
-        image, ["sleep", "600"], detach=True, init=True, labels={labels.KIND: "image-test"}, network_mode="none"
+        image, ["sleep", "infinity"], detach=True, init=True, labels={labels.KIND: "image-test"}, network_mode="none"
     )
     yield running
     running.remove(force=True, v=True)
 
 
 def say(container: Container, *command: str) -> str:
-    code, output = container.exec_run(list(command))
-    text = output.decode()
-    assert code == 0, text
+    done = run_in(container, command)
+    text = done.output.decode()
+    assert done.exit_code == 0, text
     return text
 
 
@@ -101,7 +102,7 @@ def test_a_command_is_there(container: Container, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["gcc", "cc", "g++", "c++", "make", "cmake", "ld"])
 def test_no_compiler_is_there(container: Container, command: str) -> None:
-    assert container.exec_run(["sh", "-c", f"command -v {command}"]).exit_code != 0
+    assert run_in(container, ["sh", "-c", f"command -v {command}"]).exit_code != 0
 
 
 def test_no_keys_and_no_certificates_of_this_machine_are_there(container: Container) -> None:

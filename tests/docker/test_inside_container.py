@@ -16,6 +16,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
+from harness.container_command import run_in
 from harness.image_build import BASE
 from harness.process import run
 from tests.docker.conftest import REPOSITORY
@@ -69,9 +70,9 @@ def test_the_two_commands_work_with_only_the_socket(runner: Container) -> None:
 
 
 def said_by(container: Container, command: str, user: str = "root") -> str:
-    code, output = container.exec_run(["sh", "-c", command], user=user)
-    text: str = output.decode(errors="replace")
-    assert code == 0, f"{command}\nexit code {code}\n{text}"
+    done = run_in(container, ["sh", "-c", command], user=user)
+    text = done.output.decode(errors="replace")
+    assert done.exit_code == 0, f"{command}\nexit code {done.exit_code}\n{text}"
     return text
 
 

@@ -13,6 +13,7 @@ import pytest
 from docker.models.containers import Container
 
 from harness import contract, documents, labels
+from harness.container_command import run_in
 from harness.contract import FrameworkError, HostConfig, Observed
 from harness.differences import OF_THE_TOOLKITS
 from harness.documents import ChannelConfig, HostGroup
@@ -32,7 +33,7 @@ def host() -> Iterator[Container]:
     client = docker.from_env()
     running = client.containers.run(
         ensure_image(client, Steps()),
-        ["sleep", "600"],
+        ["sleep", "infinity"],
         detach=True,
         init=True,
         labels={labels.KIND: "parity-test"},
@@ -54,9 +55,9 @@ def toolkits(host: Container, jobs: list[GeneratedJob]) -> dict[str, Any]:
     """What the driver answers for all ``jobs``."""
     documents = json.dumps([job.document() for job in jobs])
     host.put_archive("/", text_files({"/tmp/driver.py": DRIVER.read_text(), "/tmp/jobs.json": documents}))
-    code, (out, err) = host.exec_run(["sh", "-c", "python3 /tmp/driver.py < /tmp/jobs.json"], demux=True)
-    assert code == 0, (err or b"").decode()[-2000:]
-    answer: dict[str, Any] = json.loads(out)
+    done = run_in(host, ["sh", "-c", "python3 /tmp/driver.py < /tmp/jobs.json"])
+    assert done.exit_code == 0, done.output.decode()[-2000:]
+    answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 
@@ -151,7 +152,7 @@ RUN = '#!/bin/sh\nexec python3 script.py "$@"\n'
 
 
 @dataclass(frozen=True)
-class Ended:
+class Trained:
     """How a `train` ended: ``seen`` is what the script left, none where it never ran."""
 
     exit_code: int
@@ -161,7 +162,7 @@ class Ended:
     output: str
 
 
-def run(host: Container, train: list[str], current: str, hyperparameters: Mapping[str, str]) -> Ended:
+def run(host: Container, train: list[str], current: str, hyperparameters: Mapping[str, str]) -> Trained:
     """Let ``train`` run a job of two hosts, each for itself, as the host ``current``."""
     group = HostGroup(contract.HOMOGENEOUS_GROUP, "ml.p2.xlarge", ("algo-2", "algo-1"))
     channels = [ChannelConfig("training"), ChannelConfig("eval-set", input_mode="Pipe")]
@@ -172,24 +173,24 @@ def run(host: Container, train: list[str], current: str, hyperparameters: Mappin
     }
     variables = documents.platform_environment("Mnist-1", "arn:aws:sagemaker:…", "us-west-2", USERS_OWN)
     texts = {path: json.dumps(document) for path, document in config.items()}
-    host.exec_run(["sh", "-c", "rm -rf /opt/ml/* /tmp/seen.json"])
+    run_in(host, ["sh", "-c", "rm -rf /opt/ml/* /tmp/seen.json"])
     # Without them the toolkit dies of its own failure file, and says that all went well (trainer.py).
     host.put_archive("/", folders([contract.MODEL_DIR, contract.OUTPUT_DIR, contract.OUTPUT_DATA_DIR]))
     code = {f"{contract.CODE_DIR}/script.py": SCRIPT.read_text(), f"{contract.CODE_DIR}/run.sh": RUN}
     host.put_archive("/", text_files({**texts, **code}))
-    exit_code, output = host.exec_run(train, environment=variables)
-    return Ended(
-        exit_code=exit_code,
+    ended = run_in(host, train, variables)
+    return Trained(
+        exit_code=ended.exit_code,
         seen=json.loads(read(host, "/tmp/seen.json") or "{}"),
-        files=host.exec_run(["find", "/opt/ml", "-not", "-path", "*/__pycache__*"])[1].decode().split(),
+        files=run_in(host, ["find", "/opt/ml", "-not", "-path", "*/__pycache__*"]).output.decode().split(),
         failure=read(host, contract.FAILURE_FILE),
-        output=output.decode(),
+        output=ended.output.decode(),
     )
 
 
 def read(host: Container, path: str) -> str:
-    code, text = host.exec_run(["cat", path])
-    return text.decode() if code == 0 else ""
+    done = run_in(host, ["cat", path])
+    return done.output.decode() if done.exit_code == 0 else ""
 
 
 @pytest.mark.parametrize("current", ["algo-1", "algo-2"])

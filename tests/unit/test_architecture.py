@@ -93,6 +93,7 @@ LAYERS = {
         "cluster",
         "compose_command",
         "connections",
+        "container_command",
         "control",
         "data_sources",
         "debian",
