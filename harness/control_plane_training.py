@@ -20,6 +20,7 @@ from harness.status import FAILED, read_history
 from harness.tags import Tags
 from harness.training_request import training_job_from_request
 from harness.training_table import MAX_HOSTS
+from harness.training_update import updated_request
 from harness.wire import ServiceError, validation
 
 Members = dict[str, Any]
@@ -148,9 +149,14 @@ class TrainingOperations:
         return {}
 
     def update(self, request: Members, _: float) -> Members:
-        self._found(request["TrainingJobName"])
-        why = "UpdateTrainingJob: the profiler, remote debugging and warm pools of a running job are not emulated"
-        raise ServiceError("UnsupportedOperation", why)
+        def change(record: TrainingRecord) -> TrainingRecord:
+            asked = updated_request(record.request, request, over=record.status not in RUNNING)
+            modified = {"ResourceConfig": asked["ResourceConfig"], "LastModifiedTime": self._now()}
+            return TrainingRecord(record.name, asked, {**record.description, **modified})
+
+        record = self._found(request["TrainingJobName"])
+        self._records.change(record.name, change)
+        return {"TrainingJobArn": training_job_arn(record.name)}
 
     def recover(self) -> None:
         """Take up what an earlier door has begun; what cannot be taken up has failed."""
@@ -174,7 +180,12 @@ class TrainingOperations:
         return self._executor is not None and self._executor.take_up(job, record.request, record.created, tell)
 
     def _tell(self, name: str, description: Mapping[str, Any]) -> None:
-        self._records.change(name, lambda record: TrainingRecord(name, record.request, description))
+        def change(record: TrainingRecord) -> TrainingRecord:
+            """The executor knows the job as it was created, UpdateTrainingJob what has become of it."""
+            now = {**description, "ResourceConfig": record.request["ResourceConfig"]}
+            return TrainingRecord(name, record.request, now)
+
+        self._records.change(name, change)
 
     def _found(self, name: str) -> TrainingRecord:
         record = self._records.get(name)

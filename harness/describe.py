@@ -145,9 +145,18 @@ def describe_training_job(
     }
     if failure_reason:
         answer["FailureReason"] = failure_reason
+    if request["ResourceConfig"].get("KeepAlivePeriodInSeconds"):
+        answer["WarmPoolStatus"] = _warm_pool(history)
     if exits:
         answer["HostExits"] = [_host_exit(item) for item in exits]
     return answer | _training_times(history)
+
+
+def _warm_pool(history: History) -> dict[str, Any]:
+    """No hosts are kept for a later job here: a pool is over with its job, as the API has it of one that was ended."""
+    if history.is_over:
+        return {"Status": "Terminated", "ResourceRetainedBillableTimeInSeconds": 0}
+    return {"Status": "InUse"}
 
 
 def _host_exit(item: HostExit) -> dict[str, Any]:

@@ -108,7 +108,8 @@ FIELDS: Mapping[str, Entry] = {
     "ResourceConfig.VolumeSizeInGB": _approximated("recorded; hosts may fill the engine's disk", "a disk of that size"),
     "ResourceConfig.VolumeKmsKeyId": _refused("the engine's disk is what it is; leave it out"),
     "ResourceConfig.KeepAlivePeriodInSeconds": _approximated(
-        "recorded; a session of tests has hosts ready for its next job, new ones always, unless --harness-cold",
+        "recorded, WarmPoolStatus is Terminated once the job has ended; a session of tests has hosts ready for its "
+        "next job, new ones always, unless --harness-cold",
         "the instances themselves stay for the next job like it, and are billed",
     ),
     "ResourceConfig.InstanceGroups.InstanceGroupName": _emulated(),

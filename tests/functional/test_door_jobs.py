@@ -199,11 +199,76 @@ def test_a_job_that_has_ended_can_be_deleted(door: LocalDoor, executor: Obedient
         described(door, "job")
 
 
-def test_a_job_cannot_be_updated_and_says_so(door: LocalDoor) -> None:
+WARM = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 30, "KeepAlivePeriodInSeconds": 60}
+
+
+def test_how_long_a_warm_pool_is_kept_can_be_updated_while_its_job_runs(door: LocalDoor, executor: Obedient) -> None:
+    arn = create(door, "job", ResourceConfig=WARM)
+
+    answer = door.client("sagemaker").update_training_job(
+        TrainingJobName="job", ResourceConfig={"KeepAlivePeriodInSeconds": 0}
+    )
+    at_once = described(door, "job")
+    executor.move("job", status.DOWNLOADING)
+    later = described(door, "job")
+
+    assert answer["TrainingJobArn"] == arn
+    assert at_once["ResourceConfig"] == later["ResourceConfig"] == WARM | {"KeepAlivePeriodInSeconds": 0}
+    assert at_once["LastModifiedTime"] > at_once["CreationTime"]
+
+
+@pytest.mark.parametrize(
+    "update",
+    [{}, {"ProfilerConfig": {"DisableProfiler": True}}, {"RemoteDebugConfig": {"EnableRemoteDebug": False}}],
+    ids=str,
+)
+def test_an_update_to_what_is_so_already_is_taken(door: LocalDoor, update: dict[str, Any]) -> None:
+    arn = create(door, "job")
+    before = described(door, "job")
+
+    assert door.client("sagemaker").update_training_job(TrainingJobName="job", **update)["TrainingJobArn"] == arn
+    assert described(door, "job")["ResourceConfig"] == before["ResourceConfig"]
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        ({"ResourceConfig": {"KeepAlivePeriodInSeconds": 9}}, r"Validation.*no warm pool.*KeepAlivePeriodInSeconds"),
+        ({"ProfilerConfig": {"ProfilingIntervalInMilliseconds": 500}}, "UnsupportedOperation.*Profiler is a service"),
+        ({"RemoteDebugConfig": {"EnableRemoteDebug": True}}, "UnsupportedOperation.*--retain keeps the hosts"),
+        (
+            {"ProfilerRuleConfigurations": [{"RuleConfigurationName": "r", "RuleEvaluatorImage": "i"}]},
+            "UnsupportedOperation.*Profiler is a service",
+        ),
+    ],
+    ids=str,
+)
+def test_an_update_to_what_is_not_here_says_so(door: LocalDoor, update: dict[str, Any], message: str) -> None:
     create(door, "job")
 
-    with pytest.raises(ClientError, match=r"UnsupportedOperation.*not emulated"):
-        door.client("sagemaker").update_training_job(TrainingJobName="job")
+    with pytest.raises(ClientError, match=message):
+        door.client("sagemaker").update_training_job(TrainingJobName="job", **update)
+
+
+def test_a_warm_pool_is_over_with_its_job_and_cannot_be_updated_then(door: LocalDoor, executor: Obedient) -> None:
+    create(door, "job", ResourceConfig=WARM)
+    running = described(door, "job")
+    executor.move("job", status.FAILED)
+
+    with pytest.raises(ClientError, match=r"Validation.*Terminated"):
+        door.client("sagemaker").update_training_job(
+            TrainingJobName="job", ResourceConfig={"KeepAlivePeriodInSeconds": 9}
+        )
+    assert running["WarmPoolStatus"] == {"Status": "InUse"}
+    assert described(door, "job")["WarmPoolStatus"] == {
+        "Status": "Terminated",
+        "ResourceRetainedBillableTimeInSeconds": 0,
+    }
+
+
+def test_an_unknown_job_cannot_be_updated(door: LocalDoor) -> None:
+    with pytest.raises(ClientError, match="Requested resource not found"):
+        door.client("sagemaker").update_training_job(TrainingJobName="none")
 
 
 @pytest.mark.parametrize("goes_on", [True, False])

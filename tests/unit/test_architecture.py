@@ -71,6 +71,7 @@ LAYERS = {
         "traffic",
         "training_request",
         "training_table",
+        "training_update",
         "transform_records",
         "transform_request",
         "transform_status",
