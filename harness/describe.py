@@ -145,7 +145,7 @@ def describe_training_job(
     }
     if failure_reason:
         answer["FailureReason"] = failure_reason
-    if request["ResourceConfig"].get("KeepAlivePeriodInSeconds"):
+    if request.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds"):
         answer["WarmPoolStatus"] = _warm_pool(history)
     if exits:
         answer["HostExits"] = [_host_exit(item) for item in exits]
