@@ -17,9 +17,11 @@ from harness.errors import HarnessError
 from harness.fault_effects import Effects
 from harness.job import InstanceGroup, TrainingJob
 from harness.plan import ClusterPlan, plan_training
+from harness.tar import text_files
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.models.containers import Container
 
 _SSH_SECONDS = 30.0
 _ANSWERS = "import socket, sys; [socket.create_connection((host, 22), 1).close() for host in sys.argv[1:]]"
@@ -49,11 +51,12 @@ class IdleHosts:
 
     def run(self, host: str, *argv: str, env: Mapping[str, str] | None = None) -> Ran:
         """Run a command on ``host`` to its end; its standard output and error come back as one text."""
-        if host not in self.hosts:
-            raise LookupError(f"no host {host!r}; there are {', '.join(self.hosts)}")
-        container = self._client.containers.get(self._project.container(host))
-        done = run_in(container, argv, env)
+        done = run_in(self._container(host), argv, env)
         return Ran(host, argv, done.exit_code, done.output.decode(errors="replace"))
+
+    def write(self, host: str, files: Mapping[str, str]) -> None:
+        """Put ``files``, texts by their absolute paths, on ``host``; folders that are missing are made."""
+        self._container(host).put_archive("/", text_files(files))
 
     def horovodrun(self, *argv: str, per_host: int = 1) -> Ran:
         """Run a command on every rank of all hosts, launched from the first."""
@@ -64,8 +67,13 @@ class IdleHosts:
 
     def effects(self) -> Effects:
         """What does faults to these hosts."""
-        container = self._client.containers.get(self._project.container(self.hosts[0]))
+        container = self._container(self.hosts[0])
         return Effects(self._client, self._project, self.hosts, lambda: str(container.attrs["Config"]["Image"]))
+
+    def _container(self, host: str) -> Container:
+        if host not in self.hosts:
+            raise LookupError(f"no host {host!r}; there are {', '.join(self.hosts)}")
+        return self._client.containers.get(self._project.container(host))
 
     def wait_for_ssh(self) -> None:
         """Return once every host answers. Raises `HarnessError` that names the last trouble."""

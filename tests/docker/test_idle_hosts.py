@@ -35,8 +35,13 @@ def test_hosts_run_commands_know_their_names_and_train_together(cluster: Cluster
     assert world.exit_code == 0, world
     assert "rank 0 2" in world.output
     assert "rank 1 2" in world.output
+    hosts.write("algo-2", {"/opt/mine/words.txt": "ärger\n"})
+    assert hosts.run("algo-2", "cat", "/opt/mine/words.txt").output == "ärger\n"
+    assert hosts.run("algo-1", "test", "-e", "/opt/mine").exit_code == 1
     with pytest.raises(LookupError, match="no host 'algo-3'; there are algo-1, algo-2"):
         hosts.run("algo-3", "true")
+    with pytest.raises(LookupError, match="no host 'algo-3'"):
+        hosts.write("algo-3", {})
 
 
 def await_file(hosts: IdleHosts, host: str, path: str) -> None:

@@ -3,61 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
-from docker.models.containers import Container
 
-from harness import contract, documents, labels
-from harness.container_command import run_in
+from harness import contract, documents
 from harness.contract import FrameworkError, HostConfig, Observed
 from harness.differences import OF_THE_TOOLKITS
 from harness.documents import ChannelConfig, HostGroup
 from harness.hyperparameters import command_line_arguments, read_hyperparameters
-from harness.image_build import ensure_image
-from harness.steps import Steps
-from harness.tar import folders, text_files
+from harness.idle_hosts import IdleHosts
 from tests.generated_jobs import NASTY, GeneratedJob, many_jobs
 
+Cluster = Callable[..., IdleHosts]
 JOBS = 600
 DRIVER = Path(__file__).with_name("toolkit_driver.py")
 SCRIPT = Path(__file__).with_name("what_the_script_sees.py")
 
 
-@pytest.fixture(scope="module")
-def host() -> Iterator[Container]:
-    client = docker.from_env()
-    running = client.containers.run(
-        ensure_image(client, Steps()),
-        ["sleep", "infinity"],
-        detach=True,
-        init=True,
-        labels={labels.KIND: "parity-test"},
-        network_mode="none",
-        extra_hosts={"algo-1": "127.0.0.1", "algo-2": "127.0.0.1"},  # the toolkit looks its hosts up
-    )
-    yield running
-    running.remove(force=True, v=True)
-    client.close()
-
-
-@pytest.fixture(scope="module")
-def jobs() -> list[GeneratedJob]:
-    return many_jobs(JOBS)
-
-
-@pytest.fixture(scope="module")
-def toolkits(host: Container, jobs: list[GeneratedJob]) -> dict[str, Any]:
+def toolkits_answers(hosts: IdleHosts, jobs: list[GeneratedJob]) -> dict[str, Any]:
     """What the driver answers for all ``jobs``."""
     documents = json.dumps([job.document() for job in jobs])
-    host.put_archive("/", text_files({"/tmp/driver.py": DRIVER.read_text(), "/tmp/jobs.json": documents}))
-    done = run_in(host, ["sh", "-c", "python3 /tmp/driver.py < /tmp/jobs.json"])
-    assert done.exit_code == 0, done.output.decode()[-2000:]
-    answer: dict[str, Any] = json.loads(done.stdout)
+    hosts.write("algo-1", {"/tmp/driver.py": DRIVER.read_text(), "/tmp/jobs.json": documents})
+    answering = hosts.run("algo-1", "sh", "-c", "python3 /tmp/driver.py < /tmp/jobs.json > /tmp/answers.json")
+    assert answering.exit_code == 0, answering
+    answer: dict[str, Any] = json.loads(read(hosts, "algo-1", "/tmp/answers.json"))
     return answer
 
 
@@ -95,7 +68,9 @@ def departures(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
     return lines
 
 
-def test_every_generated_job_gets_what_the_toolkits_give_it(jobs: list[GeneratedJob], toolkits: dict[str, Any]) -> None:
+def test_every_generated_job_gets_what_the_toolkits_give_it(cluster: Cluster) -> None:
+    jobs = many_jobs(JOBS)
+    toolkits = toolkits_answers(cluster(1), jobs)
     pairs = zip(jobs, toolkits["results"], strict=True)
     different = [(job, lines) for job, theirs in pairs if (lines := departures(theirs, our_answer(job, toolkits)))]
     different.sort(key=lambda found: found[0].size())
@@ -103,11 +78,11 @@ def test_every_generated_job_gets_what_the_toolkits_give_it(jobs: list[Generated
     assert different == [], "\n".join(
         [f"{len(different)} of {JOBS} jobs differ; the smallest:", *different[0][1], repr(different[0][0])]
     )
+    assert_of_every_kind(jobs, toolkits["results"])
 
 
-def test_the_generated_jobs_are_of_every_kind(jobs: list[GeneratedJob], toolkits: dict[str, Any]) -> None:
+def assert_of_every_kind(jobs: list[GeneratedJob], results: list[dict[str, Any]]) -> None:
     """A generator that went lame would let the comparison pass over nothing."""
-    results = toolkits["results"]
     answered = [result for result in results if "raised" not in result]
 
     assert len(jobs) == JOBS
@@ -120,7 +95,7 @@ def test_the_generated_jobs_are_of_every_kind(jobs: list[GeneratedJob], toolkits
     assert len([result for result in answered if result["distribution_groups"]]) > JOBS / 10
 
 
-# Both `train` programs in the same container: what the script of a job sees, and what the host leaves behind.
+# Both `train` programs on the same host: what the script of a job sees, and what the host leaves behind.
 
 TOOLKITS_TRAIN = ["python3", "-m", "sagemaker_training.cli.train"]
 OURS = ["train"]
@@ -162,8 +137,8 @@ class Trained:
     output: str
 
 
-def run(host: Container, train: list[str], current: str, hyperparameters: Mapping[str, str]) -> Trained:
-    """Let ``train`` run a job of two hosts, each for itself, as the host ``current``."""
+def run(hosts: IdleHosts, train: list[str], current: str, hyperparameters: Mapping[str, str]) -> Trained:
+    """Let ``train`` run a job of two hosts, each for itself, on the host ``current``."""
     group = HostGroup(contract.HOMOGENEOUS_GROUP, "ml.p2.xlarge", ("algo-2", "algo-1"))
     channels = [ChannelConfig("training"), ChannelConfig("eval-set", input_mode="Pipe")]
     config = {
@@ -173,43 +148,45 @@ def run(host: Container, train: list[str], current: str, hyperparameters: Mappin
     }
     variables = documents.platform_environment("Mnist-1", "arn:aws:sagemaker:…", "us-west-2", USERS_OWN)
     texts = {path: json.dumps(document) for path, document in config.items()}
-    run_in(host, ["sh", "-c", "rm -rf /opt/ml/* /tmp/seen.json"])
+    hosts.run(current, "sh", "-c", "rm -rf /opt/ml/* /tmp/seen.json")
     # Without them the toolkit dies of its own failure file, and says that all went well (trainer.py).
-    host.put_archive("/", folders([contract.MODEL_DIR, contract.OUTPUT_DIR, contract.OUTPUT_DATA_DIR]))
+    hosts.run(current, "mkdir", "-p", contract.MODEL_DIR, contract.OUTPUT_DATA_DIR)
     code = {f"{contract.CODE_DIR}/script.py": SCRIPT.read_text(), f"{contract.CODE_DIR}/run.sh": RUN}
-    host.put_archive("/", text_files({**texts, **code}))
-    ended = run_in(host, train, variables)
+    hosts.write(current, {**texts, **code})
+    ended = hosts.run(current, "env", "-u", "HARNESS_LAUNCHER", *train, env=variables)  # not theirs
     return Trained(
         exit_code=ended.exit_code,
-        seen=json.loads(read(host, "/tmp/seen.json") or "{}"),
-        files=run_in(host, ["find", "/opt/ml", "-not", "-path", "*/__pycache__*"]).output.decode().split(),
-        failure=read(host, contract.FAILURE_FILE),
-        output=ended.output.decode(),
+        seen=json.loads(read(hosts, current, "/tmp/seen.json") or "{}"),
+        files=hosts.run(current, "find", "/opt/ml", "-not", "-path", "*/__pycache__*").output.split(),
+        failure=read(hosts, current, contract.FAILURE_FILE),
+        output=ended.output,
     )
 
 
-def read(host: Container, path: str) -> str:
-    done = run_in(host, ["cat", path])
-    return done.output.decode() if done.exit_code == 0 else ""
+def read(hosts: IdleHosts, host: str, path: str) -> str:
+    done = hosts.run(host, "cat", path)
+    return done.output if done.exit_code == 0 else ""
 
 
-@pytest.mark.parametrize("current", ["algo-1", "algo-2"])
 @pytest.mark.parametrize(
     "hyperparameters",
     [AS_SDK_V2_WRITES, FOR_A_PROCESS, AS_A_COMMAND, OUTSIDE_THE_DISTRIBUTION],
     ids=["sdk-v2", "by-hand", "command", "outside-the-distribution"],
 )
 def test_a_script_sees_the_same_under_both_and_the_host_leaves_the_same(
-    host: Container, current: str, hyperparameters: dict[str, str]
+    cluster: Cluster, hyperparameters: dict[str, str]
 ) -> None:
-    theirs, ours = (run(host, train, current, hyperparameters) for train in (TOOLKITS_TRAIN, OURS))
-    left, right = flat(theirs.seen), flat(ours.seen)
-    differ = {topic for topic in left.keys() | right.keys() if left.get(topic) != right.get(topic)}
+    hosts = cluster(2)
 
-    assert (theirs.exit_code, ours.exit_code) == (0, 0), theirs.output + ours.output
-    assert left["variable SM_CURRENT_HOST"] == current
-    assert differ == {difference.topic for difference in OF_THE_TOOLKITS}
-    assert sorted(ours.files) == sorted(theirs.files)
+    for current in hosts.hosts:
+        theirs, ours = (run(hosts, train, current, hyperparameters) for train in (TOOLKITS_TRAIN, OURS))
+        left, right = flat(theirs.seen), flat(ours.seen)
+        differ = {topic for topic in left.keys() | right.keys() if left.get(topic) != right.get(topic)}
+
+        assert (theirs.exit_code, ours.exit_code) == (0, 0), theirs.output + ours.output
+        assert left["variable SM_CURRENT_HOST"] == current
+        assert differ == {difference.topic for difference in OF_THE_TOOLKITS}
+        assert sorted(ours.files) == sorted(theirs.files)
 
 
 def flat(seen: dict[str, Any]) -> dict[str, Any]:
@@ -217,24 +194,22 @@ def flat(seen: dict[str, Any]) -> dict[str, Any]:
     return {**variables, "arguments": seen["arguments"], "sys.path": seen["path"], "folder": seen["folder"]}
 
 
-@pytest.mark.parametrize(
-    "reserved",
-    [
-        {"sagemaker_container_log_level": '"INFO"'},
-        {"sagemaker_job_name": "2024"},
-        {"sagemaker_distribution_instance_groups": "null"},
-        {"a=b": "1"},
-        {"a": '"\\u0000"'},
-        {"a": '{"b": "\\ud800"}'},
-    ],
-    ids=str,
-)
-def test_a_job_that_ends_the_toolkit_ends_here_without_its_script_too(
-    host: Container, reserved: dict[str, str]
-) -> None:
-    theirs, ours = (run(host, train, "algo-1", AS_SDK_V2_WRITES | reserved) for train in (TOOLKITS_TRAIN, OURS))
+ENDS_THE_TOOLKIT = [
+    {"sagemaker_container_log_level": '"INFO"'},
+    {"sagemaker_job_name": "2024"},
+    {"sagemaker_distribution_instance_groups": "null"},
+    {"a=b": "1"},
+    {"a": '"\\u0000"'},
+    {"a": '{"b": "\\ud800"}'},
+]
 
-    assert (theirs.exit_code, theirs.seen) == (1, {}), theirs.output
-    assert (ours.exit_code, ours.seen) == (1, {}), ours.output
-    assert theirs.failure.startswith(("Framework Error: \n", "ExecuteUserScriptError"))
-    assert ours.failure.startswith("Framework Error: \n")
+
+def test_a_job_that_ends_the_toolkit_ends_here_without_its_script_too(cluster: Cluster) -> None:
+    hosts = cluster(2)
+
+    for reserved in ENDS_THE_TOOLKIT:
+        theirs, ours = (run(hosts, train, "algo-1", AS_SDK_V2_WRITES | reserved) for train in (TOOLKITS_TRAIN, OURS))
+        assert (theirs.exit_code, theirs.seen) == (1, {}), f"{reserved}: {theirs.output}"
+        assert (ours.exit_code, ours.seen) == (1, {}), f"{reserved}: {ours.output}"
+        assert theirs.failure.startswith(("Framework Error: \n", "ExecuteUserScriptError")), reserved
+        assert ours.failure.startswith("Framework Error: \n"), reserved
