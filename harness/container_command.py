@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-_FRAME = struct.Struct(">BxxxL")  # which stream, how many bytes follow (Docker Engine API, "Stream format")
-_STDOUT = 1
+_FRAME = struct.Struct(">4xL")  # after which stream it is, how many bytes follow (Docker Engine API, "Stream format")
 _LOOK_AGAIN_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended; ``output`` is all it printed as it came, ``stdout`` the part of its standard output."""
+    """How a command ended; ``output`` is its standard output and error as they came."""
 
     exit_code: int
     output: bytes
-    stdout: bytes
 
 
 def run_in(container: Container, argv: Sequence[str], env: Mapping[str, str] | None = None, user: str = "") -> Ended:
@@ -45,17 +43,13 @@ def run_in(container: Container, argv: Sequence[str], env: Mapping[str, str] | N
             answer.raise_for_status()
         except requests.HTTPError as error:
             create_api_error_from_http_exception(error)
-        said = list(_frames(answer.raw.read))
+        output = b"".join(_frames(answer.raw.read))
     while (state := api.exec_inspect(execution))["Running"]:
         time.sleep(_LOOK_AGAIN_SECONDS)
-    return Ended(
-        exit_code=int(state["ExitCode"]),
-        output=b"".join(text for _, text in said),
-        stdout=b"".join(text for stream, text in said if stream == _STDOUT),
-    )
+    return Ended(int(state["ExitCode"]), output)
 
 
-def _frames(read: Callable[[int], bytes]) -> Iterator[tuple[int, bytes]]:
+def _frames(read: Callable[[int], bytes]) -> Iterator[bytes]:
     while head := read(_FRAME.size):
-        stream, length = _FRAME.unpack(head)
-        yield stream, read(length)
+        (length,) = _FRAME.unpack(head)
+        yield read(length)
