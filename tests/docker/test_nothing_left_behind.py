@@ -8,7 +8,9 @@ import random
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import docker
 import pytest
 
 from harness import labels
-from harness.owner import owner_of
+from harness.owner import owner_of, this_process
 from harness.sweep import sweep
 from harness.volumes import is_complete
 from tests.docker.conftest import HARNESS, MPI, Workplace
@@ -110,21 +112,15 @@ def test_only_what_has_no_living_owner_is_swept(
 ) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
-    mine = owner_of(_marks())
-    assert mine
-    gone = f"{ended.pid} 1 {mine.namespace} {mine.boot} {mine.machine}"
-    elsewhere = f"{ended.pid} 1 {mine.namespace} {mine.boot} another-machine"
-    left_over = volume({labels.OWNER: gone})
-    kept = [volume(_marks()), volume({labels.OWNER: elsewhere}), volume({labels.RETAINED: "yes"}), volume({})]
+    # As on a machine of its own: every start of another test sweeps what is left over on this one.
+    mine = replace(this_process(), machine=f"test-{uuid.uuid4().hex}")
+    gone = replace(mine, pid=ended.pid, started="1")
+    elsewhere = replace(gone, machine="another-machine")
+    left_over = volume(gone.labels())
+    kept = [volume(mine.labels()), volume(elsewhere.labels()), volume({labels.RETAINED: "yes"}), volume({})]
 
-    assert left_over in sweep(engine)
+    assert left_over in sweep(engine, mine)
 
     there = {item.name for item in engine.volumes.list()}
     assert left_over not in there
     assert set(kept) <= there
-
-
-def _marks() -> dict[str, str]:
-    from harness.owner import this_process
-
-    return this_process().labels()
