@@ -39,14 +39,19 @@ def clean(client: DockerClient, *, everything: bool, cache: Path) -> list[str]:
     """Remove runs without a running container (with ``everything`` all runs), staged inputs, and what was downloaded
     for them into the folder ``cache``; says what went.
     """
+    from harness.owner import this_process
     from harness.removal import remove_run
+    from harness.sweep import is_wanted
     from harness.volumes import clean_staged
 
+    me = this_process()
     ended: set[str] = set()
     alive: set[str] = set()
     for item in client.containers.list(all=True, filters={"label": labels.RUN}, ignore_removed=True):
-        # A host that is created and not started belongs to a run that somebody is preparing.
-        (ended if item.attrs["State"]["Status"] in ("exited", "dead") else alive).add(item.labels[labels.RUN])
+        # A host that is created and not started belongs to a run that somebody is preparing, and from one that has
+        # ended somebody may be collecting the model.
+        over = item.attrs["State"]["Status"] in ("exited", "dead") and not is_wanted(item.labels, me)
+        (ended if over else alive).add(item.labels[labels.RUN])
     found = (*client.networks.list(filters={"label": labels.RUN}), *client.volumes.list(filters={"label": labels.RUN}))
     runs = ended | alive | {item.attrs["Labels"][labels.RUN] for item in found}
     gone = runs if everything else ended - alive

@@ -25,9 +25,9 @@ def remove_run(client: docker.DockerClient, run: str) -> None:
     # Those that help hosts first: some live in a host's network, which the engine cannot take down under them.
     for together in ([item for item in containers if item not in hosts], hosts):
         with ThreadPoolExecutor(max(1, len(together))) as pool:
-            list(pool.map(_remove_container, together))
+            list(pool.map(remove_container, together))
     for thing in (*client.networks.list(filters=chosen), *client.volumes.list(filters=chosen)):
-        _remove_when_free(thing)
+        remove_when_free(thing, _SECONDS)
 
 
 def ignoring_absence(action: Callable[[], object]) -> None:
@@ -38,9 +38,12 @@ def ignoring_absence(action: Callable[[], object]) -> None:
         return  # what was wanted
 
 
-def _remove_when_free(thing: Any) -> None:
-    """Remove a network or a volume: the engine lets go of it a moment after its last container is gone."""
-    deadline = Deadline(_SECONDS, f"removing {thing.name}")
+def remove_when_free(thing: Any, seconds: float) -> None:
+    """Remove a network or a volume: the engine lets go of it a moment after its last container is gone.
+
+    Raises APIError (403, 409) where it is in use for longer than ``seconds``.
+    """
+    deadline = Deadline(seconds, f"removing {thing.name}")
     while True:
         try:
             ignoring_absence(thing.remove)
@@ -52,7 +55,8 @@ def _remove_when_free(thing: Any) -> None:
             return
 
 
-def _remove_container(container: Container) -> None:
+def remove_container(container: Container) -> None:
+    """Kill and remove it with its unnamed volumes; it is gone afterwards, whoever removed it."""
     try:
         ignoring_absence(lambda: container.remove(force=True, v=True))
     except APIError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness import labels
@@ -11,39 +11,47 @@ from harness.owner import Owner, is_gone, owner_of, start_time, this_process
 if TYPE_CHECKING:
     from docker import DockerClient
 
+_SECONDS = 2  # for the engine to let go of a network whose last container is gone
+
 
 def sweep(client: DockerClient, me: Owner | None = None) -> list[str]:
     """Remove every container, network and volume whose owner is gone; the names of what went.
 
-    What is retained, what has no owner (endpoints, staged inputs) and what lives elsewhere is left alone.
+    Several starts may do so at once: what another one is removing is waited for. What is retained, what has no owner
+    (endpoints, staged inputs) and what lives elsewhere is left alone.
     """
     from docker.errors import APIError
 
+    from harness.removal import remove_container, remove_when_free
     from harness.volumes import is_complete
 
     me = me or this_process()
     chosen: dict[str, Any] = {"label": labels.OWNER}
-    found: list[tuple[Mapping[str, str], Any, Callable[[Any], object]]] = [
-        (item.labels, item, lambda container: container.remove(force=True, v=True))
-        for item in client.containers.list(all=True, filters=chosen, ignore_removed=True)
-    ]
-    for collection in (client.networks, client.volumes):
-        listed = collection.list(filters=chosen)
-        found += [(item.attrs["Labels"] or {}, item, lambda thing: thing.remove()) for item in listed]
     removed = []
-    for marks, item, remove in found:
+    for container in client.containers.list(all=True, filters=chosen, ignore_removed=True):
+        if is_left_over(container.labels, me):
+            remove_container(container)
+            removed.append(str(container.name))
+    things: list[Any] = [*client.networks.list(filters=chosen), *client.volumes.list(filters=chosen)]
+    for thing in things:
+        marks, name = thing.attrs["Labels"], str(thing.name)
         if not is_left_over(marks, me):
             continue
-        if marks.get(labels.KIND) == labels.STAGED_INPUT and is_complete(client, str(item.name)):
+        if marks.get(labels.KIND) == labels.STAGED_INPUT and is_complete(client, name):
             continue  # a staged input is everybody's once it is complete
         try:
-            remove(item)
+            remove_when_free(thing, _SECONDS)
         except APIError as error:
-            if error.status_code not in (404, 409):
+            if error.status_code not in (403, 409):
                 raise
-            continue  # another start was first, or is at it; what is still in use is left to a later one
-        removed.append(str(item.name))
+            continue  # what somebody still uses is left to a later start
+        removed.append(name)
     return removed
+
+
+def is_wanted(marks: Mapping[str, str], me: Owner) -> bool:
+    """Whether what carries the labels ``marks`` has an owner that may be at work with it still."""
+    return owner_of(marks) is not None and not is_left_over(marks, me)
 
 
 def is_left_over(marks: Mapping[str, str], me: Owner) -> bool:

@@ -10,6 +10,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ import docker
 import pytest
 
 from harness import labels
+from harness.image_build import REPOSITORY
 from harness.owner import owner_of, this_process
 from harness.sweep import sweep
 from harness.volumes import is_complete
 from tests.docker.conftest import HARNESS, MPI, Workplace
 
+IMAGE = f"{REPOSITORY}:latest"
 SEED, MOMENTS, LONGEST = 20261124, 20, 6.0
 TRAIN = """
 import horovod.torch as hvd
@@ -124,3 +127,47 @@ def test_only_what_has_no_living_owner_is_swept(
     there = {item.name for item in engine.volumes.list()}
     assert left_over not in there
     assert set(kept) <= there
+
+
+def test_starts_that_sweep_at_the_same_time_wait_for_each_other(engine: docker.DockerClient) -> None:
+    mine = replace(this_process(), machine=f"test-{uuid.uuid4().hex}")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    marks = replace(mine, pid=ended.pid, started="1").labels()
+    chosen: dict[str, Any] = {"label": f"{labels.OWNER}={marks[labels.OWNER]}"}
+    network = engine.networks.create(f"left-over-{uuid.uuid4().hex[:8]}", labels=marks)
+    for _ in range(2):
+        engine.containers.run(IMAGE, ["sleep", "infinity"], network=network.name, labels=marks, detach=True)
+
+    def start(_: int) -> tuple[list[str], list[Any]]:
+        """What a start has swept, and what there is left of it then."""
+        client = docker.from_env()
+        swept = sweep(client, mine)
+        containers = client.containers.list(all=True, filters=chosen, ignore_removed=True)
+        return swept, [*containers, *client.networks.list(filters=chosen)]
+
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            found = list(pool.map(start, range(3)))
+    finally:
+        sweep(engine, mine)
+
+    assert network.name in {name for swept, _ in found for name in swept}
+    assert [left for _, left in found] == [[], [], []]
+
+
+def test_hosts_that_have_ended_are_not_cleaned_away_while_their_job_goes_on(
+    engine: docker.DockerClient, workplace: Workplace
+) -> None:
+    run = f"test-{uuid.uuid4().hex[:8]}"
+    marks = {labels.RUN: run, labels.KIND: labels.TRAINING, labels.JOB: run, labels.HOST: "algo-1"}
+    host = engine.containers.run(IMAGE, ["true"], labels={**marks, **this_process().labels()}, detach=True)
+    try:
+        host.wait()
+
+        cleaned = workplace.harness("clean")
+
+        assert f"{run} has not ended; left alone" in cleaned.stderr, cleaned
+        host.reload()
+    finally:
+        host.remove(force=True)
