@@ -8,7 +8,7 @@ import time
 import horovod.torch as hvd
 import torch
 
-EPOCHS, STEPS = 4, 5
+EPOCHS, STEPS = 12, 5
 
 print("starting", flush=True)
 held = torch.ones(25_000_000)  # 100 MB, so that a limit of less is felt

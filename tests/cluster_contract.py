@@ -45,7 +45,7 @@ pathlib.Path(os.environ["SM_OUTPUT_DIR"], "failure").write_text("my own words")
 print("the last line")
 sys.exit(1)
 """
-TWO_MOMENTS = "import time\nfor _ in range(2): print(time.time(), flush=True); time.sleep(1)"
+TWO_MOMENTS = "import time\nfor _ in range(2): print(time.time(), flush=True); time.sleep(5)"
 ODD = (
     "import sys; write = sys.stdout.buffer.write; write(b'\\xff\\x00\\xfe\\r\\n'); write(b'10 %\\r20 %\\r\\n');"
     "write(b'x' * 16384 + b'\\n'); write(b'y' * 50000 + b'\\n\\n'); write(b'no end')"
@@ -103,7 +103,7 @@ class ClusterContract:
         lines = [line for lines in cluster.follow("algo-1") for line in lines]
 
         assert {len(line.time) for line in lines} == {TIME_BYTES}
-        assert [abs(line.at.timestamp() - float(line.text)) < 0.9 for line in lines] == [True, True]
+        assert [abs(line.at.timestamp() - float(line.text)) < 4 for line in lines] == [True, True]
 
     def test_lines_come_as_they_are_however_long_and_odd_their_bytes(self, make: Make) -> None:
         cluster = self.run(make, ODD, ["algo-1"])

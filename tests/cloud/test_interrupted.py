@@ -118,10 +118,11 @@ def test_an_endpoint_is_removed_although_the_shell_is_gone(place: Place, account
     os.killpg(shell.pid, signal.SIGKILL)
     shell.wait()
 
-    until(lambda: account.operations.count("DeleteModel") == 1)
+    log = place.folder / f"runs/{NAME}/logs/cloud-clean.log"
+    until(lambda: log.exists() and "removed endpoint test-" in log.read_text())
+    assert account.operations.count("DeleteModel") == 1
     assert account.client("sagemaker").list_endpoints()["Endpoints"] == []
     assert account.client("sagemaker").list_models()["Models"] == []
-    assert "removed endpoint test-" in (place.folder / f"runs/{NAME}/logs/cloud-clean.log").read_text()
 
 
 @pytest.mark.parametrize(("answer", "left"), [("r\n", 0), ("d\n", 1)], ids=["remove", "detach"])

@@ -26,6 +26,7 @@ def compose() -> Iterator[Callable[..., str]]:
 
 def test_up_gives_two_idle_hosts_ready_for_a_horovodrun_of_ones_own(compose: Callable[..., str]) -> None:
     compose("up", "-d")
+    compose("exec", "-T", "algo-1", "sh", "-c", "until ssh algo-2 true; do sleep 0.1; done")  # its sshd is there
     script = "import horovod.torch as hvd; hvd.init(); print('rank', hvd.rank(), 'of', hvd.size())"
     horovodrun = ["horovodrun", "--gloo", "-np", "2", "-H", "algo-1:1,algo-2:1", "--network-interfaces", "eth0"]
 

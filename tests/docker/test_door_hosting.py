@@ -144,7 +144,8 @@ class Platform:
         assert not list((self.folder.path / "endpoints").glob(f"{name}*"))
 
     def containers(self, name: str) -> list[Any]:
-        found: list[Any] = docker.from_env().containers.list(all=True, filters={"label": f"{labels.JOB}={name}"})
+        chosen: dict[str, Any] = {"label": f"{labels.JOB}={name}"}
+        found: list[Any] = docker.from_env().containers.list(all=True, filters=chosen, ignore_removed=True)
         return found
 
 
@@ -358,10 +359,12 @@ def test_an_update_leaves_no_invocation_unanswered_and_what_is_deleted_leaves_no
 
     with ThreadPoolExecutor(2) as pool:
         asking = [pool.submit(ask) for _ in range(2)]
-        platform.client("sagemaker").update_endpoint(EndpointName=name, EndpointConfigName=config)
-        found = platform.settled(name)
-        eventually(lambda: len(platform.containers(name)) == 1)
-        over.set()
+        try:
+            platform.client("sagemaker").update_endpoint(EndpointName=name, EndpointConfigName=config)
+            found = platform.settled(name)
+            eventually(lambda: len(platform.containers(name)) == 1)
+        finally:
+            over.set()
         answers = [answer for each in asking for answer in each.result()]  # raises what an invocation raised
 
     assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", config)

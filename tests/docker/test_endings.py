@@ -108,7 +108,7 @@ def test_stop_after_ends_a_script_with_sigterm_and_then_sigkill(
         instance_count=1,
     )
 
-    ran = workplace.harness("train", str(job), "--stop-after", "3s", "--grace", "2s")
+    ran = workplace.harness("train", str(job), "--stop-after", "10s", "--grace", "2s")
 
     assert ran.exit_code == 3, ran
     assert "asked to end" in workplace.log("algo-1")

@@ -16,9 +16,10 @@ UNTIL_IT_CHANGES = """
     import pathlib, time
     sample = pathlib.Path("/opt/ml/input/data/training/sample")
     print("read", sample.read_bytes(), flush=True)
-    while sample.read_bytes() == b"abc":
+    # The engine replaces the file: for a moment there is none, and then an empty one.
+    while (found := sample.read_bytes() if sample.exists() else b"") in (b"", b"abc"):
         time.sleep(0.05)
-    print("read", sample.read_bytes().hex(), flush=True)
+    print("read", found.hex(), flush=True)
 """
 
 

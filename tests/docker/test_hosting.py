@@ -327,7 +327,7 @@ def test_another_port_inside_and_more_workers_are_the_users_choice(
     chosen = endpoint(job(workplace, SAGEMAKER_BIND_TO_PORT="9090", SAGEMAKER_MODEL_SERVER_WORKERS="2"), model)
 
     assert np.shape(chosen.invoke(INPUT)) == (2, 3)
-    processes = hosting.find(engine, chosen.name).container.top()["Processes"]
+    processes = hosting.find(engine, chosen.name).container.top(ps_args="-efww")["Processes"]
     assert sum("model_service_worker" in " ".join(process) for process in processes) == 2
 
 

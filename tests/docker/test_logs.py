@@ -77,7 +77,7 @@ def test_a_host_is_followed_from_another_shell_until_its_job_is_over(training: T
     assert said.endswith(b"loss nan\n")
     moment = next(line for line in timed(workplace.folder) if b"printed at" in line)
     stamp, printed = moment.split(b" ", 1)[0].decode(), float(moment.split()[-1])
-    assert abs(datetime.fromisoformat(stamp[:26] + "+00:00").timestamp() - printed) < 2
+    assert abs(datetime.fromisoformat(stamp[:26] + "+00:00").timestamp() - printed) < 10
     assert sorted(series(result.folder)) == [("0.5", f"algo-{n}") for n in (1, 2)] + [
         ("nan", f"algo-{n}") for n in (1, 2)
     ]

@@ -37,7 +37,8 @@ def image(engine: docker.DockerClient) -> Iterator[str]:
     repository = f"test-push-{uuid.uuid4().hex[:6]}"
     engine.api.import_image_from_data(out.getvalue(), repository=repository, tag="1")
     yield f"{repository}:1"
-    for name in [tag for found in engine.images.list() for tag in found.tags if repository in tag]:
+    # Not `images.list()`: it looks at every image one by one, and others may be removed meanwhile.
+    for name in [tag for found in engine.api.images() for tag in found["RepoTags"] or () if repository in tag]:
         engine.images.remove(name)
 
 

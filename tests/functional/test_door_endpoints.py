@@ -403,9 +403,12 @@ def test_each_instance_has_its_log_stream(local_door: LocalDoor) -> None:
             return []
         return [each["logStreamName"] for each in found]
 
-    assert eventually(lambda: any(stream.startswith("AllTraffic/i-") for stream in streams()))
-    events = logs.get_log_events(logGroupName=group, logStreamName=streams()[0], startFromHead=True)["events"]
-    assert [event["message"] for event in events] == ["AllTraffic 0 serves"]
+    def messages(stream: str) -> list[str]:
+        found = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True)["events"]
+        return [event["message"] for event in found]
+
+    assert eventually(lambda: [messages(stream) for stream in streams()] == [["AllTraffic 0 serves"]])
+    assert streams()[0].startswith("AllTraffic/i-")
 
 
 def test_what_there_is_outlives_the_door(local_door: LocalDoor, services: MotoServices) -> None:

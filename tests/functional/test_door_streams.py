@@ -76,7 +76,7 @@ def test_a_stream_that_takes_too_long_ends_with_its_code(local_door: LocalDoor) 
     name = served(local_door)
     record = EndpointRecord(name, "conf", "InService", NOW, NOW, "generation")
     fleet = Fleet("generation", (Serving("v", 1.0, tuple(local_door.instances.running())),))
-    impatient = Invocations({name: record}.get, {name: fleet}.get, stream_seconds=0.2)
+    impatient = Invocations({name: record}.get, {name: fleet}.get, stream_seconds=2)
 
     answer = impatient.stream(name, Request("POST", f"/endpoints/{name}/invocations-response-stream", body=b"stream"))
     assert answer.stream

@@ -19,6 +19,7 @@ from harness.outcome import Outcome
 from harness.record import RunRecord
 from harness.run import Run
 from harness.training import end_training
+from tests.cluster_contract import until_said
 from tests.fake_cluster import FakeCluster
 from tests.functional.test_training import FAIL, FOREVER, SAVE, STUBBORN, Audience, Job, two
 
@@ -266,8 +267,12 @@ time.sleep(600)
 """
     job = Job(tmp_path, {"algo-1": script})
 
-    assert job.run(control=Control(interrupt_after=(0.7,))) == Outcome("Completed")
+    control = Control()
+    over = in_thread(job, control)
+    until(lambda: job.audience.said)
+    control.interrupt()
 
+    assert over() == Outcome("Completed")
     assert job.model() == {}
     assert (job.folder / "logs/attempt-1/algo-1.log").read_text() == "waiting\n"
 
@@ -316,7 +321,7 @@ def test_max_run_is_of_all_attempts_together(tmp_path: Path) -> None:
 def test_max_wait_ends_a_job_that_still_trains(tmp_path: Path) -> None:
     job = Job(tmp_path, {"algo-1": SAVE + FOREVER})
 
-    assert job.run(max_wait=1) == Outcome("MaxWaitTimeExceeded")
+    assert job.run(max_wait=3) == Outcome("MaxWaitTimeExceeded")
 
     assert job.statuses()[-4:] == ["Training", "Stopping", "Uploading", "MaxWaitTimeExceeded"]
     assert job.describe()["TrainingJobStatus"] == "Stopped"
@@ -324,10 +329,10 @@ def test_max_wait_ends_a_job_that_still_trains(tmp_path: Path) -> None:
 
 
 class SlowToGo(FakeCluster):
-    """Takes a second to be removed."""
+    """Takes some seconds to be removed."""
 
     def remove(self) -> None:
-        time.sleep(1)
+        time.sleep(3)
         super().remove()
 
 
@@ -335,7 +340,7 @@ def test_max_wait_ends_a_job_that_waits_for_new_hosts(tmp_path: Path) -> None:
     scripts = {"algo-1": FOREVER}
     job = Job(tmp_path, scripts, SlowToGo(tmp_path / "hosts", scripts))
 
-    assert job.run(max_wait=1.2, control=Control(interrupt_after=(0.5,))) == Outcome("MaxWaitTimeExceeded")
+    assert job.run(max_wait=4, control=Control(interrupt_after=(2,))) == Outcome("MaxWaitTimeExceeded")
 
     assert job.statuses() == [*SPOT, "MaxWaitTimeExceeded"]
     assert (job.folder / "logs/attempt-1/algo-1.log").read_text() == "waiting\n"
@@ -352,8 +357,8 @@ def test_a_job_that_lost_its_process_is_stopped_with_all_that_it_leaves(tmp_path
     job.cluster.prepare()
     job.cluster.start()
     job.record.move("Training")
-    logs = [job.cluster.follow(host) for host in scripts]
-    assert all(next(log) for log in logs)
+    for host in scripts:
+        until_said(job.cluster.follow(host), b"waiting")
     record = RunRecord.reopen(job.folder)
 
     outcome = end_training(Run(tuple(scripts), job.cluster, record, job.metrics, Audience()), grace=5)

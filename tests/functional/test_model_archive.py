@@ -155,7 +155,9 @@ PATHS = st.builds("/".join, st.lists(PARTS, min_size=1, max_size=5))
 KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE])
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(entries=st.lists(st.tuples(KINDS, PATHS, PATHS), max_size=6))
 @example(entries=[(tarfile.SYMTYPE, "a/b", ".."), (tarfile.SYMTYPE, "b", "a/b/.."), (tarfile.REGTYPE, "b/etc", "")])
 def test_whatever_is_accepted_unpacks_inside_its_folder(

@@ -44,11 +44,11 @@ def test_a_command_that_does_not_exist_is_said_to_be_missing() -> None:
 def test_a_command_that_takes_too_long_is_ended_and_keeps_what_it_said() -> None:
     before = time.monotonic()
 
-    with pytest.raises(CommandFailed, match=r"no end after 0\.5 s") as caught:
-        process.run(python("print('so far', flush=True); import time; time.sleep(60)"), seconds=0.5)
+    with pytest.raises(CommandFailed, match=r"no end after 5 s") as caught:
+        process.run(python("print('so far', flush=True); import time; time.sleep(60)"), seconds=5)
 
     assert caught.value.output == "so far\n"
-    assert time.monotonic() - before < 20
+    assert time.monotonic() - before < 30
 
 
 def test_output_that_is_no_utf_8_is_kept_readable() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 import time
@@ -261,15 +262,18 @@ def test_a_follower_that_ends_before_the_watch_begins_is_not_lost(pool: ThreadPo
 def test_a_follower_with_a_script_of_its_own_tells_a_leader_that_ended_from_one_that_is_lost(
     pool: ThreadPoolExecutor, *, word: bool
 ) -> None:
-    lost: list[str] = []
+    lost: queue.Queue[str] = queue.Queue()
     with socket.create_server((LOOPBACK, 0)) as server:
         follower = pool.submit(Follower, LOOPBACK, "algo-2", 10, server.getsockname()[1]).result(10)
         connection, _ = server.accept()
-        follower.watch(lost.append)
+        follower.watch(lost.put)
         if word:
             connection.sendall(b"over\n")
         connection.close()
-        time.sleep(0.2)
 
-        assert lost == ([] if word else [f"{LOOPBACK} went away"])
+        if word:
+            with pytest.raises(queue.Empty):
+                lost.get(timeout=0.2)
+        else:
+            assert lost.get(timeout=10) == f"{LOOPBACK} went away"
         follower.dismiss()  # of a leader that is gone: nothing happens

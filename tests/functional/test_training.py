@@ -62,8 +62,7 @@ class Audience:
     steps: dict[str, Activity] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     said: list[tuple[str, str]] = field(default_factory=list)
-    signals: int = 0  # how many SIGINT to send, 0.3 s apart, once a host has said something
-    _sent: bool = False
+    signals: int = 0  # how many SIGINT to send: one once a host has said something, one when the first was heeded
 
     @contextmanager
     def step(self, title: str) -> Iterator[Activity]:
@@ -72,13 +71,17 @@ class Audience:
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+        if "stopping all hosts" in text and self.signals == 2:
+            _interrupt_soon()
 
     def lines(self, host: str, texts: Sequence[str]) -> None:
+        if texts and self.signals and not self.said:
+            _interrupt_soon()
         self.said += [(host, text) for text in texts]
-        if self.said and self.signals and not self._sent:
-            self._sent = True
-            for number in range(self.signals):
-                threading.Timer(0.2 + 0.3 * number, signal.pthread_kill, [MAIN_THREAD, signal.SIGINT]).start()
+
+
+def _interrupt_soon() -> None:
+    threading.Timer(0.3, signal.pthread_kill, [MAIN_THREAD, signal.SIGINT]).start()
 
 
 class Job:
@@ -212,7 +215,7 @@ def test_a_host_killed_for_want_of_memory_is_told_as_such(tmp_path: Path) -> Non
 def test_a_job_that_runs_longer_than_max_run_is_stopped_and_keeps_its_model(tmp_path: Path) -> None:
     job = Job(tmp_path, two(SAVE + FOREVER, SILENT))
 
-    assert job.run(max_run=1) == Outcome("MaxRuntimeExceeded")
+    assert job.run(max_run=3) == Outcome("MaxRuntimeExceeded")
 
     described = job.describe()
     assert (described["TrainingJobStatus"], described["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
@@ -225,7 +228,7 @@ def test_a_job_that_runs_longer_than_max_run_is_stopped_and_keeps_its_model(tmp_
 def test_a_job_that_failed_stays_failed_though_max_run_ends_before_its_last_host(tmp_path: Path) -> None:
     job = Job(tmp_path, two(STUBBORN, "raise SystemExit(1)"))
 
-    assert job.run(max_run=1).ending == "Failed"
+    assert job.run(max_run=3).ending == "Failed"
 
     assert job.statuses()[-3:] == ["Training", "Uploading", "Failed"]
 
