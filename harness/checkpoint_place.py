@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path, PurePosixPath
@@ -56,12 +55,13 @@ class FolderPlace:
         if self._folder.exists() and not self._folder.is_dir():
             raise NotADirectoryError(f"{self._folder} is not a folder")
         for path in sorted(self._folder.rglob("*")):
+            if path.name.startswith(_PART) or not path.is_file():
+                continue
             try:
                 found = path.stat()
             except FileNotFoundError:
                 continue  # removed since it was listed
-            if stat.S_ISREG(found.st_mode) and not path.name.startswith(_PART):
-                yield path.relative_to(self._folder).as_posix(), found.st_size, found.st_mtime
+            yield path.relative_to(self._folder).as_posix(), found.st_size, found.st_mtime
 
     def read(self, name: str) -> AbstractContextManager[IO[bytes]]:
         return (self._folder / name).open("rb")

@@ -36,8 +36,8 @@ def has_hosts(client: DockerClient, job: str) -> bool:
 
 
 def clean(client: DockerClient, *, everything: bool, cache: Path) -> list[str]:
-    """Remove runs without a running container (with ``everything`` all runs), staged inputs, and what was downloaded
-    for them into the folder ``cache``; says what went.
+    """Remove runs whose hosts have ended and which no living process is at work with (with ``everything`` all runs),
+    staged inputs, and what was downloaded for them into the folder ``cache``; says what went.
     """
     from harness.owner import this_process
     from harness.removal import remove_run

@@ -90,6 +90,14 @@ def test_a_bucket_that_is_not_there_is_told_by_name(s3: Any, tmp_path: Path) -> 
         sync.restore(FakeCluster(tmp_path / "hosts", {"algo-1": NEW}), ["algo-1"])
 
 
+def test_links_that_lead_nowhere_are_no_files_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+
+    assert names(FolderPlace(tmp_path)) == ["a"]
+
+
 def test_a_place_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     sync = CheckpointSync(FolderPlace(tmp_path / "file"), LOCAL, print)
