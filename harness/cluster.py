@@ -39,6 +39,7 @@ from harness.staging import HostInputs, stage_channels
 from harness.tar import file_stream, text_files, tree
 
 _COMPOSE_SECONDS = 120
+_COMPOSE_PATIENCE = 20  # it takes one on an idle machine
 _MADE_BY_THE_PLATFORM = (contract.MODEL_DIR, contract.OUTPUT_DIR, contract.OUTPUT_DATA_DIR, contract.DATA_DIR)
 _PORTION = 1 << 16
 LISTENS_AFTER = 2.0  # seconds; a host takes 0.1 on an idle machine
@@ -244,7 +245,8 @@ class DockerCluster(MadeHosts):
 
     def _up(self, document: dict[str, Any]) -> None:
         argv = [*self._compose, "-p", self._project.name, "-f", "-", "up", "--no-start"]
-        process.run(argv, seconds=_COMPOSE_SECONDS, stdin=json.dumps(document))
+        # A compose that is killed leaves the engine at work, on what appears after everything has been removed.
+        process.run(argv, seconds=_COMPOSE_SECONDS, stdin=json.dumps(document), patience=_COMPOSE_PATIENCE)
 
     def _fill(self, host: str, texts: Mapping[str, str], given: HostInputs) -> None:
         container = self._container(host)

@@ -18,11 +18,13 @@ def run(
     stdin: str | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    patience: float = 0,
 ) -> str:
     """Run ``argv`` and return its standard output and error, merged.
 
     Raises `CommandFailed` with that output when the command is missing, exits non-zero or
     takes longer than ``seconds``. Whatever ends the wait, nothing that the command started goes on.
+    After Ctrl-C it has ``patience`` seconds to end by itself, and until Ctrl-C is pressed again.
     """
     try:
         process = subprocess.Popen(
@@ -45,7 +47,12 @@ def run(
             _kill_all_of(process)
             raise CommandFailed(argv, f"no end after {seconds:g} s", _text(error.output)) from error
         except BaseException:  # also Ctrl-C
-            _kill_all_of(process)
+            try:
+                process.communicate(timeout=patience)
+            except subprocess.TimeoutExpired:
+                pass  # it had its time
+            finally:
+                _kill_all_of(process)
             raise
     if process.returncode != 0:
         raise CommandFailed(argv, f"exit code {process.returncode}", output)

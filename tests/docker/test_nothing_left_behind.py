@@ -19,8 +19,10 @@ import docker
 import pytest
 
 from harness import labels
+from harness.errors import HarnessError
 from harness.image_build import REPOSITORY
 from harness.owner import owner_of, this_process
+from harness.removal import remove_container, remove_run
 from harness.sweep import sweep
 from harness.volumes import is_complete
 from tests.docker.conftest import HARNESS, MPI, Workplace
@@ -127,6 +129,42 @@ def test_only_what_has_no_living_owner_is_swept(
     there = {item.name for item in engine.volumes.list()}
     assert left_over not in there
     assert set(kept) <= there
+
+
+def test_what_the_engine_makes_while_its_run_is_removed_goes_too(
+    engine: docker.DockerClient, volume: Callable[[dict[str, str]], str]
+) -> None:
+    run = f"run-{uuid.uuid4().hex[:8]}"
+    marks = {labels.RUN: run, labels.KIND: "test", labels.JOB: run}
+    name = volume(marks)
+    other = engine.containers.create(IMAGE, ["true"], volumes=[f"{name}:/x"])  # keeps the removal waiting
+    late: list[Any] = []
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            removal = pool.submit(remove_run, engine, run)
+            time.sleep(1)
+            late.append(docker.from_env().containers.create(IMAGE, ["true"], volumes=[f"{name}:/x"], labels=marks))
+            other.remove()
+            removal.result()
+
+        assert engine.containers.list(all=True, filters={"label": f"{labels.RUN}={run}"}, ignore_removed=True) == []
+        assert name not in {item.name for item in engine.volumes.list()}
+    finally:
+        for container in (other, *late):
+            remove_container(container)
+
+
+def test_a_run_whose_volume_somebody_else_uses_says_what_to_do(
+    engine: docker.DockerClient, volume: Callable[[dict[str, str]], str]
+) -> None:
+    run = f"run-{uuid.uuid4().hex[:8]}"
+    name = volume({labels.RUN: run})
+    other = engine.containers.create(IMAGE, ["true"], volumes=[f"{name}:/x"])
+    try:
+        with pytest.raises(HarnessError, match=rf"{name} is used by something else.*harness clean"):
+            remove_run(engine, run, seconds=1)
+    finally:
+        other.remove()
 
 
 def test_starts_that_sweep_at_the_same_time_wait_for_each_other(engine: docker.DockerClient) -> None:

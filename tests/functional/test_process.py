@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -71,6 +72,49 @@ def test_what_a_late_command_has_started_does_not_go_on(tmp_path: Path) -> None:
 
     time.sleep(2)
     assert not sign.exists()
+
+
+INTERRUPTED = """
+import sys
+from harness import process
+process.run([sys.executable, "-c", sys.argv[1]], seconds=300, patience=float(sys.argv[2]))
+"""
+SLOW = """
+import time
+from pathlib import Path
+Path("begun").touch()
+time.sleep({seconds})
+Path("done").touch()
+"""
+
+
+def interrupted(folder: Path, *, seconds: float, patience: float, times: int = 1) -> int:
+    """The exit code of a process that got Ctrl-C while it waited for a command of so many seconds."""
+    argv = [sys.executable, "-c", INTERRUPTED, SLOW.format(seconds=seconds), str(patience)]
+    with subprocess.Popen(argv, cwd=folder, stderr=subprocess.DEVNULL) as waiting:
+        while not (folder / "begun").exists():
+            assert waiting.poll() is None
+            time.sleep(0.01)
+        for _ in range(times):
+            waiting.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+        return waiting.wait(60)
+
+
+def test_an_interrupted_command_may_end_what_it_has_begun(tmp_path: Path) -> None:
+    assert interrupted(tmp_path, seconds=2, patience=50) == -signal.SIGINT
+
+    assert (tmp_path / "done").exists()
+
+
+@pytest.mark.parametrize(("patience", "times"), [(0, 1), (0.2, 1), (50, 2)])
+def test_an_interrupted_command_is_ended_when_nobody_waits_any_longer(
+    tmp_path: Path, patience: float, times: int
+) -> None:
+    assert interrupted(tmp_path, seconds=3, patience=patience, times=times) == -signal.SIGINT
+
+    time.sleep(4)
+    assert not (tmp_path / "done").exists()
 
 
 OUTLIVED = """
