@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness import labels
-from harness.deadline import Deadline
 from harness.owner import Owner, is_gone, owner_of, start_time, this_process
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-_PAUSE = 0.05
 _SECONDS = 2  # for the engine to let go of a network whose last container is gone
 
 
@@ -23,7 +20,7 @@ def sweep(client: DockerClient, me: Owner | None = None) -> list[str]:
     Several starts may do so at once: what another one is removing is waited for. What is retained, what has no owner
     (endpoints, staged inputs) and what lives elsewhere is left alone.
     """
-    from harness.removal import remove_container, remove_if_free
+    from harness.removal import remove_container, remove_when_free
     from harness.volumes import is_complete
 
     me = me or this_process()
@@ -40,10 +37,7 @@ def sweep(client: DockerClient, me: Owner | None = None) -> list[str]:
             continue
         if marks.get(labels.KIND) == labels.STAGED_INPUT and is_complete(client, name):
             continue  # a staged input is everybody's once it is complete
-        deadline = Deadline(_SECONDS, f"removing {name}")
-        while not (free := remove_if_free(thing)) and not deadline.expired():
-            time.sleep(_PAUSE)
-        if free:  # what somebody still uses is left to a later start
+        if remove_when_free(thing, _SECONDS):  # what somebody still uses is left to a later start
             removed.append(name)
     return removed
 
